@@ -1,0 +1,82 @@
+// Compiling and driving the native controls: small C programs around the public codec libraries.
+// What the machine lacks for that is named in the error, so that a benchmark or a test can say it and stop.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** Header, Debian package: what a control includes and where it comes from. */
+const LIBRARIES = [
+  { header: 'lz4.h', link: '-llz4', debianPackage: 'liblz4-dev' },
+  { header: 'lzo/lzo1x.h', link: '-llzo2', debianPackage: 'liblzo2-dev' },
+];
+
+/** Debian packages that are missing for compiling a control; empty when all is there. */
+function missingPackages(): string[] {
+  if (spawnSync('gcc', ['--version']).status !== 0) return ['gcc'];
+  return LIBRARIES.filter(({ header, link }) => {
+    const source = `#include <${header}>\nint main(void) { return 0; }\n`;
+    return spawnSync('gcc', ['-xc', '-', link, '-o', '/dev/null'], { input: source }).status !== 0;
+  }).map((library) => library.debianPackage);
+}
+
+/**
+ * Compiles a C file against liblz4 and liblzo2 with gcc -O2.
+ * @throws Error that names the missing packages, or carries the compiler's message.
+ */
+export function compileNative(source: URL, executable: string): void {
+  const missing = missingPackages();
+  if (missing.length > 0) {
+    throw new Error(`missing: ${missing.join(', ')} (apt-get install -y ${missing.join(' ')})`);
+  }
+  const links = LIBRARIES.map((library) => library.link);
+  const built = spawnSync('gcc', ['-O2', '-Wall', fileURLToPath(source), '-o', executable, ...links]);
+  if (built.status !== 0) throw new Error(`gcc failed on ${source.pathname}:\n${built.stderr}`);
+}
+
+export type Codec = 'lz4' | 'lzo';
+export type Operation = 'compress' | 'decompress';
+
+export interface ControlOptions {
+  codec: Codec;
+  operation: Operation;
+  pagesFile: string;
+  /** The pages are repeated until this many MiB are laid out; 0 takes them once. */
+  contentMiB?: number;
+  /** Shuffles the order of visits as bench/support/order.ts does; 0 keeps it. */
+  orderSeed?: number;
+  /** Most rounds that will be asked for. */
+  rounds: number;
+}
+
+export interface ControlRound {
+  nsPerPage: number;
+  pages: number;
+  compressedBytes: number;
+}
+
+/** bench/native/control.c running: one call of `round` is one pass of the library over all pages. */
+export class NativeControl {
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(executable: string, options: ControlOptions) {
+    const { codec, operation, pagesFile, contentMiB = 0, orderSeed = 0, rounds } = options;
+    const args = [codec, operation, pagesFile, contentMiB, orderSeed, rounds].map(String);
+    this.#process = spawn(executable, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async round(): Promise<ControlRound> {
+    this.#process.stdin!.write('\n');
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('the native control ended early (its message is above)');
+    return JSON.parse(value) as ControlRound;
+  }
+
+  close(): void {
+    this.#process.stdin!.end();
+  }
+}
+
+export const CONTROL_SOURCE = new URL('../native/control.c', import.meta.url);
