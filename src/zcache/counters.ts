@@ -86,14 +86,14 @@ export function foldRows(table: readonly Counter[], rows: Iterable<Row>): BigUin
   for (const row of rows) {
     for (let i = 0; i < table.length; i++) {
       const cell = row[i] ?? 0n;
-      const soFar = total[i] as bigint;
+      const soFar = total[i];
       // A BigUint64Array stores modulo 2^64 by itself.
-      if (!isHighWater((table[i] as Counter).name)) total[i] = soFar + cell;
+      if (!isHighWater(table[i].name)) total[i] = soFar + cell;
       else if (cell > soFar) total[i] = cell;
     }
   }
   for (let i = 0; i < table.length; i++) {
-    if ((table[i] as Counter).kind === 'gauge' && (total[i] as bigint) >= SIGN_BIT) total[i] = 0n;
+    if (table[i].kind === 'gauge' && total[i] >= SIGN_BIT) total[i] = 0n;
   }
   return total;
 }
@@ -105,7 +105,7 @@ const SIGN_BIT = 1n << 63n;
 export function namedTotals<const Table extends readonly Counter[]>(table: Table, row: Row): Totals<Table> {
   const totals: Record<string, number> = {};
   for (let i = 0; i < table.length; i++) {
-    const name = (table[i] as Counter).name;
+    const name = table[i].name;
     const value = Number(row[i] ?? 0n);
     totals[name] = isHighWater(name) ? Math.max(value, totals[name.slice(0, -'_max'.length)] ?? 0) : value;
   }

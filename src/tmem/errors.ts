@@ -1,0 +1,146 @@
+/**
+ * Errors of the package: one class, one table of codes.
+ *
+ * Only misuse and exhaustion of the store itself throw. A miss or a refused put is a value, never an error.
+ * Programs compare `code`; messages may change between versions, codes may not.
+ *
+ * Two copies of the package can meet in one process (a dependency may bring its own), so a class identity is
+ * not enough to recognise our errors: every copy marks its errors with the same registered symbol, and
+ * `instanceof` asks for that mark.
+ */
+
+/** What an error code means and what to do about it; docs/errors.md lists exactly this table. */
+export interface ErrorCodeText {
+  readonly meaning: string;
+  readonly advice: string;
+}
+
+export const ERROR_CODES = {
+  TMEM_ERR_TYPE: {
+    meaning: 'An argument has the wrong type.',
+    advice: 'Pass what the message names; pages and buffers are Uint8Array.',
+  },
+  TMEM_ERR_PAGE_LENGTH: {
+    meaning: 'A page is not 1 to 4096 bytes long, or a range is not a whole number of pages.',
+    advice: 'Split the data into pages of 4096 bytes; only the last one of a file may be shorter.',
+  },
+  TMEM_ERR_INDEX: {
+    meaning: 'A page index is not a whole number from 0 to 4294967295.',
+    advice: 'Put the part of the position above 32 bits into the oid.',
+  },
+  TMEM_ERR_OID: {
+    meaning: 'An object id is not 24 bytes, or is the reserved one of all ones.',
+    advice: 'Make oids with Oid.fromBytes, Oid.fromString or Oid.fromNumbers.',
+  },
+  TMEM_ERR_SETTING: {
+    meaning: 'A setting or option is unknown, or its value is impossible.',
+    advice: 'The message lists every wrong setting with the value given and what is allowed.',
+  },
+  TMEM_ERR_NAME: {
+    meaning: 'A client or pool name is not 1 to 64 bytes of UTF-8 without control characters.',
+    advice: 'Choose a shorter or plainer name.',
+  },
+  TMEM_ERR_NAME_MISMATCH: {
+    meaning: 'A client or pool of this name exists with other settings.',
+    advice: 'Open it with the same settings, remove it first, or choose another name.',
+  },
+  TMEM_ERR_POOL_FLAGS: {
+    meaning: 'The options of a new pool are unknown, impossible or contradict each other.',
+    advice:
+      'The message lists every wrong option; precompressed pages and other page sizes are not supported.',
+  },
+  TMEM_ERR_POOL_GONE: {
+    meaning: 'The pool was destroyed.',
+    advice: 'Open it again by name; its pages are gone.',
+  },
+  TMEM_ERR_CLIENT_GONE: {
+    meaning: 'The client was removed.',
+    advice: 'Open it again by name; its pools are gone.',
+  },
+  TMEM_ERR_NOT_GRANTED: {
+    meaning: 'The client may not join this shared pool.',
+    advice: 'Grant it first: joining a shared pool is denied by default.',
+  },
+  TMEM_ERR_SHARED_TOKEN: {
+    meaning: 'What was passed to attach is not what share() of an open store returned.',
+    advice:
+      'Send store.share() to the worker unchanged, through workerData or postMessage, in the same process.',
+  },
+  TMEM_ERR_CLOSED: {
+    meaning: 'The store was closed in this thread.',
+    advice: 'Close the store last; open or attach again to go on.',
+  },
+  TMEM_ERR_HANDLE_CLOSED: {
+    meaning: 'A file handle was used after it was closed.',
+    advice: 'Open the file again.',
+  },
+  TMEM_ERR_TOO_MANY_POOLS: {
+    meaning: 'The store has no room for another pool.',
+    advice: 'Destroy pools, or open the store with a larger setting pools.',
+  },
+  TMEM_ERR_TOO_MANY_CLIENTS: {
+    meaning: 'The store has no room for another client.',
+    advice: 'Remove clients, or open the store with a larger setting clients.',
+  },
+  TMEM_ERR_TOO_MANY_THREADS: {
+    meaning: 'Every thread slot of the store is taken.',
+    advice: 'Close the store in threads that end, or open it with a larger setting threads.',
+  },
+  TMEM_ERR_NO_MEMORY: {
+    meaning:
+      'The machine or the store has no memory for something that is not a page (a page is refused, not an error).',
+    advice: 'Lower memory, threads or pools, or raise the limit of the process.',
+  },
+  TMEM_ERR_BUSY: {
+    meaning: 'A lock was not free within lockTimeoutMs; the operation did nothing or may have taken effect.',
+    advice: 'Find the thread that is stopped in the middle; try again.',
+  },
+  TMEM_ERR_PLATFORM: {
+    meaning: 'This machine or this Node.js cannot run the store.',
+    advice: 'The message names what is missing; see "What works where" in the README.',
+  },
+  TMEM_ERR_LAYOUT: {
+    meaning: 'The shared memory was laid out by another version of the package.',
+    advice: 'Use one version of the package in all threads.',
+  },
+  TMEM_ERR_DAMAGED: {
+    meaning: 'The store found its own memory in a state that cannot be: a wrong checksum, tag or length.',
+    advice: 'Stop, keep what you can for a report, and open a new store.',
+  },
+} as const satisfies Record<string, ErrorCodeText>;
+
+export type TmemErrorCode = keyof typeof ERROR_CODES;
+
+const BRAND = Symbol.for('tmem.error');
+
+/** Every error this package throws on purpose. `cause` holds the error underneath, if there is one. */
+export class TmemError extends Error {
+  readonly code: TmemErrorCode;
+
+  static {
+    // On the prototype, so that the stack, which is written before the constructor's body, begins with it.
+    Object.defineProperty(TmemError.prototype, 'name', {
+      value: 'TmemError',
+      configurable: true,
+      writable: true,
+    });
+    Object.defineProperty(TmemError.prototype, BRAND, { value: true });
+    // A class derived from this one is asked the ordinary question.
+    Object.defineProperty(TmemError, Symbol.hasInstance, {
+      value(this: unknown, value: unknown): boolean {
+        if (this === TmemError) return TmemError.is(value);
+        return Function.prototype[Symbol.hasInstance].call(this as never, value);
+      },
+    });
+  }
+
+  constructor(code: TmemErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** Whether `value` is an error of this package, of whichever copy of it. */
+  static is(value: unknown): value is TmemError {
+    return typeof value === 'object' && value !== null && BRAND in value;
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The settings of a store: everything `open` takes, checked and filled in.
+ *
+ * Each bound has its reason beside it. A wrong setting throws TMEM_ERR_SETTING; all mistakes are listed at once.
+ */
+
+import * as v from 'valibot';
+import { formatByteSize } from './byte-size.ts';
+import { byteSize, choice, flag, validate, whole } from './validation.ts';
+
+export const PAGE_BYTES = 4096;
+
+/** One WebAssembly memory holds 65,536 pages of 64 KiB. */
+export const ARENA_BYTES_MAX = 4 * 2 ** 30;
+
+/** Arenas of one store; placement hashes over them. 64 * 4 GiB is more than a Node machine has. */
+export const ARENAS_MAX = 64;
+
+/** The fixed part of an arena takes one to two MiB; below 8 MiB it would be more than a quarter. */
+export const ARENA_BYTES_MIN = 8 * 2 ** 20;
+
+/** Staging pages may take at most this share of the memory: a quarter. */
+const STAGING_SHARE = 1 / 4;
+
+/** Default staging: a 64th of the memory for all threads together, within these bounds. */
+const STAGING_DEFAULT_SHARE = 1 / 64;
+const STAGING_PAGES_MIN = 8;
+/** 64 pages hold one request of 256 KiB, the largest that readahead and block devices send. */
+const STAGING_PAGES_DEFAULT_MAX = 64;
+const STAGING_PAGES_MAX = 1024;
+
+const frontEndSettings = {
+  /** Off: puts become flushes (what `clean` and `swap` mean by it: their page of the documentation). */
+  enabled: v.optional(flag, true),
+  /** Take only pages that their owner used at least twice. */
+  ignoreInactive: v.optional(flag, false),
+};
+
+const cleancacheSettings = v.object(frontEndSettings, 'an object such as { enabled: false }');
+
+const frontswapSettings = v.object(
+  {
+    ...frontEndSettings,
+    /** A successful load frees the store's copy. Only for callers that then own the only copy. */
+    exclusiveLoads: v.optional(flag, false),
+    /** Low bits of the offset that go into the oid; above 16 each object would hold next to nothing. */
+    swizzleBits: v.optional(whole(0, 16, 'bits'), 4),
+  },
+  'an object such as { swizzleBits: 4 }',
+);
+
+const settingsSchema = v.object({
+  /** Hard bound on everything the store uses, metadata and fixed tables included. */
+  memory: byteSize(ARENA_BYTES_MIN, ARENAS_MAX * ARENA_BYTES_MAX),
+  /** WebAssembly memories the store consists of; by default as few as hold `memory`. */
+  arenas: v.optional(whole(1, ARENAS_MAX)),
+  /** Threads that may be attached at one time. Each has a slot with counters and staging pages. */
+  threads: v.optional(whole(1, 128), 8),
+  /** Pools at one time. A pool id has 16 bits and 0 is none. */
+  pools: v.optional(whole(1, 65_535), 4096),
+  /** Clients at one time. */
+  clients: v.optional(whole(1, 4096), 256),
+  /** Pages of each thread's staging area inside the arena. */
+  stagingPages: v.optional(whole(STAGING_PAGES_MIN, STAGING_PAGES_MAX, 'pages')),
+  /** Codec of pools that name none. */
+  codec: v.optional(choice(['lz4', 'lzo']), 'lz4'),
+  /** Memory of ephemeral pools that name none: zbud frees whole frames at little cost, zv is denser. */
+  ephemeralPam: v.optional(choice(['zbud', 'zv']), 'zbud'),
+  /** Memory of persistent pools that name none. */
+  persistentPam: v.optional(choice(['zv', 'zbud']), 'zv'),
+  /** Check each page against its checksum when it is read. By default as `debug`. */
+  verify: v.optional(flag),
+  /** Largest compressed page zv takes: 7/8 page, as in the original; above it holding saves too little. */
+  zvMaxPageBytes: v.optional(whole(64, PAGE_BYTES, 'bytes'), 3584),
+  /** A page above this is refused while the running mean is above it too: 5/8 page, as in the original. */
+  zvMaxMeanBytes: v.optional(whole(64, PAGE_BYTES, 'bytes'), 2560),
+  /** Most persistent pages, in percent of memory / 4096. Above 100 makes sense: pages are compressed. */
+  persistentLimitPercent: v.optional(
+    v.union([v.literal('off'), whole(1, 1000, "percent (or 'off')")], "'off' or percent from 1 to 1000"),
+    'off',
+  ),
+  /** Pages that do not compress: refuse them, or (with no device behind the store) keep them raw. */
+  incompressible: v.optional(choice(['refuse', 'store']), 'refuse'),
+  /** Order of reclaim: by last use, or the original's (all half-filled frames before any full one). */
+  reclaimOrder: v.optional(choice(['lru', 'unbuddied-first']), 'lru'),
+  /** Touch all memory at open: then no put pays for it (1.7 µs for each fresh page), but all of it is resident. */
+  prefault: v.optional(flag, false),
+  /** Use the debug build of the arena: assertions and sentinels, several times slower. */
+  debug: v.optional(flag, false),
+  /** Longest wait for a lock before TMEM_ERR_BUSY. Locks are held for microseconds. */
+  lockTimeoutMs: v.optional(whole(10, 600_000, 'milliseconds'), 5000),
+  cleancache: v.optional(cleancacheSettings, {}),
+  frontswap: v.optional(frontswapSettings, {}),
+});
+
+/** What `open` takes. Only `memory` is required. */
+export type StoreOptions = v.InferInput<typeof settingsSchema>;
+
+type Checked = v.InferOutput<typeof settingsSchema>;
+
+/** All settings of a store, every one present. Plain data: it can be sent to a worker. */
+export type StoreSettings = Readonly<
+  Required<Omit<Checked, 'cleancache' | 'frontswap'>> & {
+    cleancache: Readonly<Checked['cleancache']>;
+    frontswap: Readonly<Checked['frontswap']>;
+  }
+>;
+
+/** The fewest arenas that hold `memory` bytes. */
+function arenasFor(memory: number): number {
+  return Math.ceil(memory / ARENA_BYTES_MAX);
+}
+
+function stagingPagesFor(memory: number, threads: number): number {
+  const share = Math.floor((memory * STAGING_DEFAULT_SHARE) / PAGE_BYTES / threads);
+  return Math.min(Math.max(share, STAGING_PAGES_MIN), STAGING_PAGES_DEFAULT_MAX);
+}
+
+/** Rules between settings. Each complaint names the setting to change and both values. */
+function contradictions(given: Checked): string[] {
+  const { memory, threads } = given;
+  const size = formatByteSize(memory);
+  const found: string[] = [];
+  const arenasMost = Math.min(ARENAS_MAX, Math.floor(memory / ARENA_BYTES_MIN));
+  if (given.arenas !== undefined && (given.arenas < arenasFor(memory) || given.arenas > arenasMost)) {
+    found.push(
+      `arenas: got ${given.arenas}, allowed is ${arenasFor(memory)} to ${arenasMost} with memory ${size} ` +
+        '(an arena has 8 MiB to 4 GiB)',
+    );
+  }
+  const stagingPages = given.stagingPages ?? stagingPagesFor(memory, threads);
+  if (threads * stagingPages * PAGE_BYTES > memory * STAGING_SHARE) {
+    found.push(
+      `threads: got ${threads} with ${stagingPages} staging pages each, allowed is at most a quarter of ` +
+        `memory ${size} for staging`,
+    );
+  }
+  if (given.zvMaxMeanBytes > given.zvMaxPageBytes) {
+    found.push(
+      `zvMaxMeanBytes: got ${given.zvMaxMeanBytes}, allowed is at most zvMaxPageBytes (${given.zvMaxPageBytes})`,
+    );
+  }
+  return found;
+}
+
+/**
+ * Checks what was given to `open` and fills in the rest.
+ *
+ * @throws TmemError TMEM_ERR_SETTING naming each wrong setting, its value and what is allowed
+ */
+export function storeSettings(options: StoreOptions): StoreSettings {
+  const given = validate(settingsSchema, options, 'open', 'TMEM_ERR_SETTING', contradictions);
+  return {
+    ...given,
+    arenas: given.arenas ?? arenasFor(given.memory),
+    stagingPages: given.stagingPages ?? stagingPagesFor(given.memory, given.threads),
+    verify: given.verify ?? given.debug,
+  };
+}
