@@ -10,5 +10,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     teardownTimeout: 20_000,
+    allowOnly: false,
+    reporters: process.env.CI ? ['default', 'json'] : ['default'],
+    outputFile: { json: 'build/test-results.json' },
   },
 });
