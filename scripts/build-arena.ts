@@ -1,6 +1,6 @@
 // Compiles arena/ (AssemblyScript) to the two wasm modules that every thread instantiates on the shared memory:
 //   build/arena.release.wasm   what users run: no assertions, DEBUG = 0
-//   build/arena.debug.wasm     what most tests run: assertions, sentinels, DEBUG = 1, and every access to address 0 traps
+//   build/arena.debug.wasm     what most tests run: assertions, sentinels, DEBUG = 1; an access to address 0 traps
 // Both are copied to dist/, where the code of src/ and of dist/ finds them under the same relative path.
 //
 // The rule kept here: a module must not write to the arena when it is instantiated, because the other threads are
