@@ -42,10 +42,10 @@ export interface Import {
 
 // `import … from 'x'`, `export … from 'x'`, `import 'x'`, `import('x')`, and files named to be started as a worker.
 const importForms = [
-  /^(?:import|export)\s+(type\s)?[^'"`;]*?from\s+'([^']+)'/gm,
-  /^import\s+()'([^']+)'/gm,
-  /\bimport\(\s*()'([^']+)'/g,
-  /new URL\(\s*()'([^']+)',\s*import\.meta\.url/g,
+  /^(?:import|export)\s+(type\s)?[^'"`;]*?from\s+['"]([^'"]+)['"]/gm,
+  /^import\s+()['"]([^'"]+)['"]/gm,
+  /\bimport\(\s*()['"]([^'"]+)['"]/g,
+  /new URL\(\s*()['"]([^'"]+)['"],\s*import\.meta\.url/g,
 ];
 
 /** What a file imports. Imports of AssemblyScript name no extension; the path returned always has it. */
