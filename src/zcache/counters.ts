@@ -111,3 +111,18 @@ export function namedTotals<const Table extends readonly Counter[]>(table: Table
   }
   return totals as Totals<Table>;
 }
+
+/**
+ * Adds up the totals of parts (pools of a client, clients of a store). High-water marks are summed too: the parts
+ * need not have peaked at the same moment, so the sum is a bound the whole never exceeded.
+ */
+export function sumTotals<const Table extends readonly Counter[]>(
+  table: Table,
+  parts: readonly Totals<Table>[],
+): Totals<Table> {
+  const sum: Record<string, number> = {};
+  for (const { name } of table) {
+    sum[name] = parts.reduce((total, part) => total + part[name as Table[number]['name']], 0);
+  }
+  return sum as Totals<Table>;
+}

@@ -1,0 +1,68 @@
+/**
+ * What the store tells those who listen, through node:diagnostics_channel. The library itself logs nothing.
+ *
+ * Only rare events are published, never one for a put or a get: counting those is what statistics are for. A
+ * payload is built only if someone listens. Listeners run inside the operation that publishes: they must be quick
+ * and must not throw.
+ *
+ *   import { subscribe } from 'node:diagnostics_channel';
+ *   subscribe('tmem:thread:dead', (event) => { ... });      // event: TmemEvents['tmem:thread:dead']
+ */
+
+import { channel } from 'node:diagnostics_channel';
+
+/** Every event with its payload. */
+export interface TmemEvents {
+  /** A thread opened a store (`attached: false`) or attached to one. */
+  'tmem:store:open': { attached: boolean; memoryBytes: number; arenas: number; thread: number };
+  /** A thread closed its view of a store. */
+  'tmem:store:close': { thread: number };
+  /** Puts were stopped or allowed again, for one client or (null) for the whole store. */
+  'tmem:store:freeze': { client: string | null; frozen: boolean };
+  'tmem:client:created': { client: string; weight: number; capBytes: number | null };
+  'tmem:client:removed': { client: string };
+  'tmem:pool:created': {
+    client: string;
+    pool: string;
+    kind: 'ephemeral' | 'persistent';
+    shared: string | null;
+  };
+  'tmem:pool:destroyed': { client: string; pool: string; pages: number };
+  /** A thread ended without closing the store; `busy`: in the middle of an operation. */
+  'tmem:thread:dead': { thread: number; busy: boolean };
+  /** What a dead thread left was cleaned up. */
+  'tmem:thread:recovered': { thread: number; durationMs: number };
+  /** A shrink freed frames; `remaining` were asked for and not found. */
+  'tmem:store:shrunk': { asked: number; freed: number; remaining: number };
+  /** A page did not match its checksum: memory was damaged. */
+  'tmem:page:damaged': { client: string; pool: string; index: number };
+  /** A front end got another backend; `previous` is the old one. */
+  'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };
+}
+
+export type TmemEventName = keyof TmemEvents;
+
+/** All channels, made once: looking one up by name costs more than asking whether anyone listens. */
+const CHANNELS = {
+  'tmem:store:open': channel('tmem:store:open'),
+  'tmem:store:close': channel('tmem:store:close'),
+  'tmem:store:freeze': channel('tmem:store:freeze'),
+  'tmem:client:created': channel('tmem:client:created'),
+  'tmem:client:removed': channel('tmem:client:removed'),
+  'tmem:pool:created': channel('tmem:pool:created'),
+  'tmem:pool:destroyed': channel('tmem:pool:destroyed'),
+  'tmem:thread:dead': channel('tmem:thread:dead'),
+  'tmem:thread:recovered': channel('tmem:thread:recovered'),
+  'tmem:store:shrunk': channel('tmem:store:shrunk'),
+  'tmem:page:damaged': channel('tmem:page:damaged'),
+  'tmem:backend:replaced': channel('tmem:backend:replaced'),
+} as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
+
+/** Names of all channels. */
+export const EVENT_NAMES = Object.keys(CHANNELS) as readonly TmemEventName[];
+
+/** Publishes an event; `payload` is called only if someone listens. */
+export function publish<Name extends TmemEventName>(name: Name, payload: () => TmemEvents[Name]): void {
+  const target = CHANNELS[name];
+  if (target.hasSubscribers) target.publish(payload());
+}
