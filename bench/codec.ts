@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import type { BenchOptions, Figures } from './run.ts';
 import { type CodecModule, loadCodecs, TABLE_BYTES } from './support/codec-module.ts';
 import { median, rounded, threadCpuNs } from './support/measure.ts';
-import { type Codec, CONTROL_SOURCE, compileNative, NativeControl, type Operation } from './support/native.ts';
+import {
+  CONTROL_SOURCE,
+  type Codec,
+  compileNative,
+  NativeControl,
+  type Operation,
+} from './support/native.ts';
 import { loadPages, PAGE_BYTES, type Pages, withoutSameFilled } from './support/pages.ts';
 
 const ROUNDS = 15;
@@ -43,7 +49,8 @@ export async function run({ pages: file, say }: BenchOptions): Promise<Figures> 
         const { ours, theirs, ourBytes, theirBytes } = result;
         const library = codec === 'lz4' ? 'liblz4' : 'liblzo2';
         figures[`${codec}_${operation}_vs_${library}`] = rounded(theirs / ours);
-        if (operation === 'compress') figures[`${codec}_ratio_vs_${library}`] = rounded(theirBytes / ourBytes, 4);
+        if (operation === 'compress')
+          figures[`${codec}_ratio_vs_${library}`] = rounded(theirBytes / ourBytes, 4);
         const share = (bytes: number) => ((100 * bytes) / pages.bytes.length).toFixed(2);
         say(
           `${codec} ${operation}: ${ours.toFixed(0)} ns a page, ${library} ${theirs.toFixed(0)}, ` +
@@ -58,9 +65,16 @@ export async function run({ pages: file, say }: BenchOptions): Promise<Figures> 
 }
 
 /** Medians of nanoseconds a page, and compressed bytes, of both sides. */
-async function compare(codec: Codec, operation: Operation, pages: Pages, executable: string, pagesFile: string) {
+async function compare(
+  codec: Codec,
+  operation: Operation,
+  pages: Pages,
+  executable: string,
+  pagesFile: string,
+) {
   const codecs = await loadCodecs(DATA_AT + pages.bytes.length + pages.count * (OUT_BYTES - PAGE_BYTES));
-  const ours = operation === 'compress' ? compressor(codecs, codec, pages) : decompressor(codecs, codec, pages);
+  const ours =
+    operation === 'compress' ? compressor(codecs, codec, pages) : decompressor(codecs, codec, pages);
   const rounds = WARM_UP_ROUNDS + ROUNDS;
   const control = new NativeControl(executable, { codec, operation, pagesFile, rounds });
   try {

@@ -16,11 +16,23 @@ export const MAX_PAGE_BYTES: u32 = 4096;
  */
 export const MAX_COMPRESSED_BYTES: u32 = 0xffff;
 
+/** No page compresses to more than this in either format: room for its literals, their lengths and an end mark. */
+export const COMPRESS_BOUND_BYTES: u32 = 4160;
+
 /** Entries of the compressors' hash table: more do not find more inside one page. */
 const HASH_BITS: u32 = 11;
 
 /** Bytes of hash table a caller hands to a compressor, 16-byte aligned; content is neither read nor kept. */
 export const TABLE_BYTES: u32 = 2 << HASH_BITS;
+
+/**
+ * Whether `count` bytes from `at` on reach past `end`. Compares differences: at the top of a 4 GiB arena the sum
+ * would wrap, and `at` itself may already be a few bytes past the end.
+ */
+@inline
+export function exceeds(count: u32, at: usize, end: usize): bool {
+  return <i32>count > <i32>(end - at);
+}
 
 @inline
 export function copy16(to: usize, from: usize): void {

@@ -16,6 +16,7 @@ import {
   copyRepeat,
   copyWild,
   equalBytes,
+  exceeds,
   slotOf,
 } from './bytes';
 
@@ -54,8 +55,9 @@ function putLiterals(op: usize, from: usize, count: u32): usize {
 }
 
 /**
- * Compresses `srcLen` (1 to 4096) bytes. Returns the compressed size in bytes, 0 when it exceeds `dstCapacity`.
- * `table` is TABLE_BYTES of scratch. The same page always gives the same bytes.
+ * Compresses `srcLen` (1 to 4096) bytes. Returns the compressed size in bytes, 0 when it exceeds `dstCapacity`
+ * (at most MAX_COMPRESSED_BYTES; COMPRESS_BOUND_BYTES always suffice). `table` is TABLE_BYTES of scratch.
+ * The same page always gives the same bytes.
  */
 export function lz4Compress(src: usize, srcLen: u32, dst: usize, dstCapacity: u32, table: usize): u32 {
   if (srcLen > MAX_PAGE_BYTES) return 0;
@@ -92,7 +94,7 @@ export function lz4Compress(src: usize, srcLen: u32, dst: usize, dstCapacity: u3
       // fit the slack, so one check a sequence is enough.
       const literals = <u32>(ip - anchor);
       let token = op;
-      if (op + literals > outEnd) return 0;
+      if (exceeds(literals, op, outEnd)) return 0;
       op = putLiterals(op, anchor, literals);
 
       while (true) {
@@ -125,7 +127,7 @@ export function lz4Compress(src: usize, srcLen: u32, dst: usize, dstCapacity: u3
   }
 
   const literals = <u32>(end - anchor);
-  if (op + literals > outEnd) return 0;
+  if (exceeds(literals, op, outEnd)) return 0;
   op = putLiterals(op, anchor, literals);
   return op > outEnd ? 0 : <u32>(op - dst);
 }
@@ -153,7 +155,7 @@ export function lz4Decompress(src: usize, srcLen: u32, dst: usize, dstLen: u32):
         more = <u32>load<u8>(ip++);
         literals += more;
       } while (more == 255 && ip < end);
-      if (op + literals > outEnd || ip + literals > end) return 0;
+      if (exceeds(literals, op, outEnd) || exceeds(literals, ip, end)) return 0;
       copyWild(op, ip, literals);
     }
     ip += literals;
@@ -184,7 +186,7 @@ export function lz4Decompress(src: usize, srcLen: u32, dst: usize, dstLen: u32):
         length += more;
       } while (more == 255 && ip < end);
       length += MIN_MATCH;
-      if (op + length > outEnd) return 0;
+      if (exceeds(length, op, outEnd)) return 0;
       copyMatch(op, distance, length);
       op += length;
     }

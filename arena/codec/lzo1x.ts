@@ -21,6 +21,7 @@ import {
   copyRepeat,
   copyWild,
   equalBytes,
+  exceeds,
   slotOf,
 } from './bytes';
 
@@ -75,8 +76,9 @@ function putLiterals(op: usize, dst: usize, from: usize, count: u32): usize {
 }
 
 /**
- * Compresses `srcLen` (1 to 4096) bytes. Returns the compressed size in bytes, 0 when it exceeds `dstCapacity`.
- * `table` is TABLE_BYTES of scratch. The same page always gives the same bytes.
+ * Compresses `srcLen` (1 to 4096) bytes. Returns the compressed size in bytes, 0 when it exceeds `dstCapacity`
+ * (at most MAX_COMPRESSED_BYTES; COMPRESS_BOUND_BYTES always suffice). `table` is TABLE_BYTES of scratch.
+ * The same page always gives the same bytes.
  */
 export function lzo1xCompress(src: usize, srcLen: u32, dst: usize, dstCapacity: u32, table: usize): u32 {
   if (srcLen > MAX_PAGE_BYTES) return 0;
@@ -109,7 +111,7 @@ export function lzo1xCompress(src: usize, srcLen: u32, dst: usize, dstCapacity: 
 
       // op <= outEnd here; with the literals checked, lengths and match fit the slack.
       const literals = <u32>(ip - anchor);
-      if (op + literals > outEnd) return 0;
+      if (exceeds(literals, op, outEnd)) return 0;
       if (literals != 0) op = putLiterals(op, dst, anchor, literals);
 
       const length = MIN_MATCH + equalBytes(ip + MIN_MATCH, candidate + MIN_MATCH, end);
@@ -134,7 +136,7 @@ export function lzo1xCompress(src: usize, srcLen: u32, dst: usize, dstCapacity: 
   }
 
   const literals = <u32>(end - anchor);
-  if (op + literals > outEnd) return 0;
+  if (exceeds(literals, op, outEnd)) return 0;
   if (literals != 0) op = putLiterals(op, dst, anchor, literals);
   store<u32>(op, 0x11);
   op += END_BYTES;
@@ -158,7 +160,7 @@ export function lzo1xDecompress(src: usize, srcLen: u32, dst: usize, dstLen: u32
   if (first > 17) {
     ip++;
     state = first - 17;
-    if (op + state > outEnd || ip + state > end) return 0;
+    if (exceeds(state, op, outEnd) || exceeds(state, ip, end)) return 0;
     copyWild(op, ip, state);
     ip += state;
     op += state;
@@ -180,7 +182,7 @@ export function lzo1xDecompress(src: usize, srcLen: u32, dst: usize, dstLen: u32
           ip++;
         }
         run += load<u8>(ip++);
-        if (op + run > outEnd || ip + run > end) return 0;
+        if (exceeds(run, op, outEnd) || exceeds(run, ip, end)) return 0;
         copyWild(op, ip, run);
       }
       ip += run;
@@ -221,7 +223,7 @@ export function lzo1xDecompress(src: usize, srcLen: u32, dst: usize, dstLen: u32
       state = code & 3;
     }
 
-    if (distance > <u32>(op - dst) || op + length > outEnd || ip + state > end) return 0;
+    if (distance > <u32>(op - dst) || exceeds(length, op, outEnd) || exceeds(state, ip, end)) return 0;
     copyMatch(op, distance, length);
     op += length;
     store<u32>(op, load<u32>(ip));
