@@ -54,6 +54,7 @@ export async function compileZv(instrumented = false): Promise<WebAssembly.Modul
 export class Killed extends Error {}
 
 export class ZvArena {
+  readonly memory: WebAssembly.Memory;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly frames: number;
@@ -63,20 +64,18 @@ export class ZvArena {
   readonly #first: number;
   readonly #call: Exports;
 
-  constructor(module: WebAssembly.Module, frames: number) {
+  /** A new arena; or, given the memory of one, the same in another thread. */
+  constructor(module: WebAssembly.Module, frames: number, memory?: WebAssembly.Memory, thread = 0) {
     this.frames = frames;
     this.#bits = AT.table + Math.ceil((frames * 8) / FRAME_BYTES);
     this.#first = this.#bits + 1 + Math.ceil(frames / 8 / FRAME_BYTES) * 2; // bitmap and its summaries
-    const memory = new WebAssembly.Memory({
-      initial: Math.ceil((frames * FRAME_BYTES) / 65536),
-      maximum: 65536,
-      shared: true,
-    });
-    this.bytes = new Uint8Array(memory.buffer);
-    this.words = new Uint32Array(memory.buffer);
+    const initial = Math.ceil((frames * FRAME_BYTES) / 65536);
+    this.memory = memory ?? new WebAssembly.Memory({ initial, maximum: 65536, shared: true });
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.words = new Uint32Array(this.memory.buffer);
     const value = (_id: number, content: unknown) => content;
     const env = {
-      memory,
+      memory: this.memory,
       tmemAbort: (reason: number, detail: number) => {
         throw new Error(`abort ${reason}, ${detail}`);
       },
@@ -91,7 +90,8 @@ export class ZvArena {
     };
     const instance = new WebAssembly.Instance(module, { env });
     this.#call = instance.exports as unknown as Exports;
-    this.#layOut();
+    this.#call.lockIdentity!(thread, 1);
+    if (!memory) this.#layOut();
   }
 
   #layOut(): void {
@@ -103,6 +103,7 @@ export class ZvArena {
     header('H_FREE_BITS', this.#bits * FRAME_BYTES);
     header('H_CLIENT_TABLE', AT.clients * FRAME_BYTES);
     header('H_CLIENTS_MAX', AT.client.length);
+    header('H_LOCK_TIMEOUT_MS', 10_000);
     const fixed = this.#call.KIND_FIXED!.value;
     for (let frame = 0; frame < this.#first; frame++)
       this.#setWord(AT.table * FRAME_BYTES + frame * 8, fixed);
@@ -111,7 +112,6 @@ export class ZvArena {
       this.#setWord(AT.clients * FRAME_BYTES + client * 4, frame);
     });
     this.#call.framesRebuild!();
-    this.#call.lockIdentity!(0, 1);
     HEAPS.forEach(({ client, kind }, i) => {
       this.#call.zvFormat!(AT.heap[i]! * FRAME_BYTES, client, kind);
     });

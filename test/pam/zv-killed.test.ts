@@ -2,7 +2,8 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { compileZv, HEAP_COUNT, Killed, ZvArena } from './zv-arena.ts';
-import { drawStored, numbersFrom, Pages } from './zv-pages.ts';
+import { drawStored, numbersFrom } from './zv-page.ts';
+import { Pages } from './zv-pages.ts';
 
 let module: WebAssembly.Module;
 

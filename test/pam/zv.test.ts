@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { compileZv, HEAP_COUNT, ZvArena } from './zv-arena.ts';
-import { drawStored, numbersFrom, Pages } from './zv-pages.ts';
+import { drawStored, numbersFrom } from './zv-page.ts';
+import { Pages } from './zv-pages.ts';
+import type { ZvWorkerData, ZvWorkerResult } from './zv-worker.ts';
 
 let module: WebAssembly.Module;
 
@@ -153,6 +157,30 @@ describe('zv', () => {
     expect(again).toBe(first);
     expect(second).toBeGreaterThan(first);
     expect(arena.words[(again + 8) >>> 2]).toBe(0);
+  });
+});
+
+describe('threads that share a heap', () => {
+  test('never get a byte of each other, and lose none', async () => {
+    const arena = new ZvArena(module, 400);
+    const results = await Promise.all(
+      [1, 2, 3].map(async (thread) => {
+        const { memory, frames } = arena;
+        const workerData: ZvWorkerData = { module, memory, frames, thread, steps: 20_000 };
+        const worker = new Worker(new URL('./zv-worker.ts', import.meta.url), { workerData });
+        try {
+          return ((await once(worker, 'message')) as [ZvWorkerResult])[0];
+        } finally {
+          await worker.terminate();
+        }
+      }),
+    );
+    expect(results.flatMap(({ damaged }) => damaged)).toEqual([]);
+    expect(results.some(({ refused }) => refused > 0)).toBe(true);
+    const pages = new Pages(arena);
+    pages.all.push(...results.flatMap((result) => result.pages));
+    pages.expectIntact();
+    pages.expectAccounted();
   });
 });
 
