@@ -1,0 +1,111 @@
+/**
+ * What the job shows while it runs.
+ *
+ * On a terminal one line is redrawn, at most ten times a second; elsewhere (a log, a pipe) a plain line appears every
+ * few seconds. Time and output are handed in.
+ */
+
+import { formatByteSize } from '../../zcache/byte-size.ts';
+import { hitRatio, type Tally } from './tally.ts';
+
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** What a line of progress is made of. */
+export interface ProgressState {
+  /** What is going on: 'tmem', 'LRU', 'first pass'. */
+  readonly title: string;
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly parts: readonly string[];
+}
+
+/** The eye follows no more than ten pictures a second, and drawing costs time the job could use. */
+const REDRAW_INTERVAL_MS = 100;
+
+/** A log is read later: one line now and then says that the job is alive. */
+const LINE_INTERVAL_MS = 5000;
+
+const BAR_CELLS = 20;
+const COLUMNS_DEFAULT = 80;
+
+const ERASE_LINE = '\r\u001b[K';
+
+export class Progress {
+  readonly #out: Output;
+  readonly #nowMs: () => number;
+  readonly #live: boolean;
+  readonly #color: boolean;
+  #drawnAtMs = Number.NEGATIVE_INFINITY;
+  #title = '';
+  #onScreen = false;
+
+  constructor(out: Output, env: Readonly<Record<string, string | undefined>>, nowMs: () => number) {
+    this.#out = out;
+    this.#nowMs = nowMs;
+    this.#live = out.isTTY === true && env.TERM !== 'dumb';
+    // https://no-color.org: present and not empty, whatever its value
+    this.#color = this.#live && (env.NO_COLOR ?? '') === '';
+  }
+
+  /** Shows the state, unless the last picture is too young. The first of a new title is always shown. */
+  update(state: ProgressState): void {
+    const now = this.#nowMs();
+    const interval = this.#live ? REDRAW_INTERVAL_MS : LINE_INTERVAL_MS;
+    if (state.title === this.#title && now - this.#drawnAtMs < interval) return;
+    this.#drawnAtMs = now;
+    this.#title = state.title;
+    this.#out.write(this.#live ? ERASE_LINE + this.#line(state) : `${plainLine(state)}\n`);
+    this.#onScreen = this.#live;
+  }
+
+  /** Removes the live line, so that what follows begins at the left. */
+  clear(): void {
+    if (this.#onScreen) this.#out.write(ERASE_LINE);
+    this.#onScreen = false;
+    this.#title = '';
+  }
+
+  #line(state: ProgressState): string {
+    const filled = Math.round(clamp(state.share) * BAR_CELLS);
+    const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
+    // One column stays free: a terminal may wrap when the last is written.
+    const room = (this.#out.columns ?? COLUMNS_DEFAULT) - 1;
+    const rest = ` ${percent(state.share)} ${state.parts.join(' · ')}`;
+    const text = `${state.title} ${bar}${rest}`.slice(0, Math.max(0, room));
+    return this.#color ? text.replace(bar, `\u001b[36m${bar}\u001b[39m`) : text;
+  }
+}
+
+function plainLine(state: ProgressState): string {
+  return `${state.title}: ${percent(state.share).trim()} ${state.parts.join(', ')}`.trimEnd();
+}
+
+function clamp(share: number): number {
+  return Math.min(Math.max(share, 0), 1);
+}
+
+function percent(share: number): string {
+  return `${Math.floor(clamp(share) * 100)} %`.padStart(5);
+}
+
+/** The figures of a running contender. `memoryBytes`: what it holds now, if that is known. */
+export function runParts(
+  tally: Readonly<Tally>,
+  elapsedMs: number,
+  memoryBytes: number | undefined,
+): string[] {
+  const pages = tally.hotPages + tally.compressedPages + tally.sourcePages;
+  const share = (part: number) => `${pages === 0 ? 0 : Math.round((part / pages) * 100)} %`;
+  const parts = [
+    `${formatByteSize(elapsedMs === 0 ? 0 : (tally.bytes / elapsedMs) * 1000)}/s`,
+    `hits ${Math.round(hitRatio(tally) * 100)} %`,
+    `hot ${share(tally.hotPages)}`,
+    `compressed ${share(tally.compressedPages)}`,
+    `source ${share(tally.sourcePages)}`,
+  ];
+  return memoryBytes === undefined ? parts : [...parts, `memory ${formatByteSize(memoryBytes)}`];
+}
