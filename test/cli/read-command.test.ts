@@ -1,5 +1,5 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -51,7 +51,7 @@ describe('tmem read', () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/pages from memory/);
     expect(stdout).toMatch(/Every byte was verified\.\n$/);
-    expect(stdout).not.toMatch(/\u001b/);
+    expect(stdout).not.toContain('\u001b');
     expect(stderr).toMatch(/^first pass: /m);
   });
 
@@ -72,27 +72,5 @@ describe('tmem read', () => {
     const { status, stderr } = tmem('read', join(scratch.path, 'empty'));
     expect(status).toBe(1);
     expect(stderr).toMatch(/there is nothing to read/);
-  });
-
-  test('unreadable files inside a directory are skipped and counted, a named one is a failure', (context) => {
-    // The super-user reads everything.
-    if (process.getuid?.() === 0) return context.skip('needs a user other than root');
-    scratch.file('guarded/open', 500_000);
-    const secret = scratch.file('guarded/secret', 500_000);
-    chmodSync(secret, 0);
-    const run = tmem(
-      'read',
-      join(scratch.path, 'guarded'),
-      '--memory',
-      '16 MiB',
-      '--operations',
-      '50',
-      '--json',
-    );
-    expect(JSON.parse(run.stdout).skipped).toEqual({
-      count: 1,
-      listed: [{ path: secret, reason: 'EACCES' }],
-    });
-    expect(tmem('read', secret).status).toBe(1);
   });
 });

@@ -4,11 +4,9 @@
  *   plan -> first pass (sums of all pages) -> run through the store -> the same requests through the LRU -> summary
  */
 
-import { formatByteSize } from '../../zcache/byte-size.ts';
-import { firstPass } from './checksums.ts';
 import { JobStore } from './job-store.ts';
 import { memoryFor, type ReadOptions } from './options.ts';
-import { makePlan, PlanError, withoutFiles } from './plan.ts';
+import { prepare } from './prepare.ts';
 import { type Progress, runParts } from './progress.ts';
 import { run } from './run.ts';
 import type { ReadResult } from './summary.ts';
@@ -37,8 +35,7 @@ export async function read(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<ReadResult> {
-  progress.update({ title: 'looking for files', share: 0, parts: [] });
-  const { plan, sums } = await readable(paths, progress, signal);
+  const { plan, sums } = await prepare(paths, progress, signal);
   const { seed, skew, threads, codec } = options;
   const memoryBytes = options.memory ?? memoryFor(plan.bytes);
   const hotBytes = Math.floor(memoryBytes * options.hot);
@@ -57,19 +54,6 @@ export async function read(
     ...{ files: plan.files.length, dataBytes: plan.bytes, skipped: plan.skipped },
     ...{ memoryBytes, hotBytes, threads, seed, skew, codec, tmem, lru },
   };
-}
-
-/** The plan without files that cannot be read to their end, and the sums of its pages. */
-async function readable(paths: readonly string[], progress: Progress, signal: AbortSignal) {
-  const found = await makePlan(paths);
-  const { sums, unreadable } = await firstPass(found, (done) => {
-    signal.throwIfAborted();
-    const parts = [`${formatByteSize(done)} of ${formatByteSize(found.bytes)}`];
-    progress.update({ title: 'first pass', share: done / found.bytes, parts });
-  });
-  const named = unreadable.find(({ path }) => paths.includes(path));
-  if (named !== undefined) throw new PlanError(`cannot read ${named.path}: ${named.reason}`);
-  return { plan: withoutFiles(found, unreadable), sums };
 }
 
 async function runStore({ task, options, memoryBytes, hotBytes, progress, signal }: Job) {

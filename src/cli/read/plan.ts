@@ -11,8 +11,8 @@
  * Rule: the same tree gives the same plan (names are sorted), so that a seed names a job.
  */
 
-import { constants, type Stats } from 'node:fs';
-import { access, lstat, readdir, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export const PAGE_BYTES = 4096;
@@ -62,7 +62,7 @@ export function reasonOf(error: unknown): string {
 /**
  * Finds the files below `paths`.
  *
- * @throws PlanError if a path named here cannot be read, or nothing is left to read
+ * @throws PlanError if a path named here cannot be entered, or nothing is left to read
  */
 export async function makePlan(paths: readonly string[]): Promise<Plan> {
   const search = new Search();
@@ -95,11 +95,10 @@ class Search {
   readonly #skipped: { path: string; reason: string }[] = [];
   #skippedCount = 0;
 
-  /** A path the user named: it must be readable, and a symbolic link is followed. */
+  /** A path the user named: it must exist, and a symbolic link is followed. */
   async named(path: string): Promise<void> {
     try {
       const about = await stat(path);
-      await access(path, constants.R_OK);
       if (about.isDirectory()) await this.#directory(path, true);
       else if (about.isFile()) this.#add(path, about);
       else throw new PlanError(`cannot read ${path}: it is neither a file nor a directory`);
@@ -138,7 +137,6 @@ class Search {
       const about = await lstat(path);
       if (about.isDirectory()) return await this.#directory(path, false);
       if (!about.isFile()) return;
-      await access(path, constants.R_OK);
       this.#add(path, about);
     } catch (error) {
       if (error instanceof PlanError) throw error;
