@@ -35,6 +35,7 @@ export async function run(
   const abort = () => stop(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   let startedAt = 0;
+  let finishedAt = 0;
   let ready = 0;
 
   const threads = workers.map((worker, i) => {
@@ -62,7 +63,6 @@ export async function run(
     });
     return promise;
   });
-  let finishedAt = 0;
 
   try {
     await Promise.race([Promise.all(threads), stopped]);
