@@ -71,7 +71,7 @@ export function slotOf(table: usize, sequence: u64): usize {
   return table + ((<usize>(((sequence << 24) * 0x9e3779b185ebca87) >> (64 - HASH_BITS))) << 1);
 }
 
-/** Bytes equal at `a` and `b`, looking no further than `limit` (an end for `a`). */
+/** Bytes equal at `a` and `b`, looking no further than `limit` (an end for `a`, not before it). */
 @inline
 export function equalBytes(a: usize, b: usize, limit: usize): u32 {
   const start = a;
@@ -101,6 +101,7 @@ export function copyMatch(to: usize, distance: u32, length: u32): void {
 }
 
 /** The overlapping case: the last `distance` (1 to 15) bytes repeat. */
+@inline
 export function copyRepeat(to: usize, distance: u32, length: u32): void {
   const end = to + length;
   let from = to - distance;

@@ -22,8 +22,11 @@ import {
 
 /** Shortest match the format can express. */
 const MIN_MATCH: u32 = 4;
-/** A match may not start closer to the end of the page than this (format). */
-const MATCH_START_MARGIN: u32 = 12;
+/**
+ * No match starts closer to the end of the page. The format asks for 12; with 17 the first eight bytes behind the
+ * shortest match always may belong to it, so that their comparison needs no bound.
+ */
+const MATCH_START_MARGIN: u32 = 17;
 /** A match may not cover the last bytes of the page (format). */
 const LAST_LITERALS: u32 = 5;
 /** After 2^this misses in a row the search takes one byte more a step. */
@@ -40,16 +43,14 @@ function putLength(op: usize, rest: u32): usize {
   return op;
 }
 
-/** Token (match part 0), literal length and literals; returns the position behind them. */
+/** Literal length and literals behind the token; returns the position behind them. */
 @inline
 function putLiterals(op: usize, from: usize, count: u32): usize {
   if (count < 15) {
-    store<u8>(op, count << 4);
-    copy16(op + 1, from);
-    return op + 1 + count;
+    copy16(op, from);
+    return op + count;
   }
-  store<u8>(op, 0xf0);
-  op = putLength(op + 1, count - 15);
+  op = putLength(op, count - 15);
   copyWild(op, from, count);
   return op + count;
 }
@@ -79,56 +80,52 @@ export function lz4Compress(src: usize, srcLen: u32, dst: usize, dstCapacity: u3
         const sequence = load<u64>(ip);
         const slot = slotOf(table, sequence);
         candidate = src + load<u16>(slot);
+        // Read before the store: V8 would else fold the load into the comparison and do it twice.
+        const word = load<u32>(candidate);
         store<u16>(slot, ip - src);
-        if (<u32>sequence == load<u32>(candidate)) break;
+        if (<u32>sequence == word) break;
         ip += misses++ >> SKIP_SHIFT;
       } while (ip <= lastStart);
       if (ip > lastStart) break;
 
-      while (ip > anchor && candidate > src && load<u8>(ip - 1) == load<u8>(candidate - 1)) {
-        ip--;
-        candidate--;
-      }
-
-      // Up to here op <= outEnd. The checked literals and at most 36 bytes of lengths, token and offset
-      // fit the slack, so one check a sequence is enough.
+      // Up to here op <= outEnd. The literals are checked; at most 36 bytes of token, lengths and offset fit the
+      // slack, so that the next check can wait until the sequence is written.
       const literals = <u32>(ip - anchor);
-      let token = op;
       if (exceeds(literals, op, outEnd)) return 0;
-      op = putLiterals(op, anchor, literals);
+      const token = op;
+      const tokenHigh = min(literals, 15) << 4;
+      op = putLiterals(op + 1, anchor, literals);
 
-      while (true) {
-        store<u16>(op, ip - candidate);
-        op += 2;
-        const length = equalBytes(ip + MIN_MATCH, candidate + MIN_MATCH, matchEnd);
+      // More than half of all matches end within these eight bytes: they get a path of their own.
+      const here = load<u64>(ip, MIN_MATCH);
+      const there = load<u64>(candidate, MIN_MATCH);
+      store<u16>(op, ip - candidate);
+      op += 2;
+      if (here != there) {
+        const length = <u32>ctz(here ^ there) >> 3;
+        store<u8>(token, tokenHigh | length);
+        ip += MIN_MATCH + length;
+      } else {
+        const length = 8 + equalBytes(ip + MIN_MATCH + 8, candidate + MIN_MATCH + 8, matchEnd);
         ip += MIN_MATCH + length;
         if (length < 15) {
-          store<u8>(token, load<u8>(token) | length);
+          store<u8>(token, tokenHigh | length);
         } else {
-          store<u8>(token, load<u8>(token) | 15);
+          store<u8>(token, tokenHigh | 15);
           op = putLength(op, length - 15);
         }
-        anchor = ip;
-        if (op > outEnd) return 0;
-        if (ip > lastStart) break;
-
-        store<u16>(slotOf(table, load<u64>(ip - 2)), ip - 2 - src);
-        const sequence = load<u64>(ip);
-        const slot = slotOf(table, sequence);
-        candidate = src + load<u16>(slot);
-        store<u16>(slot, ip - src);
-        if (<u32>sequence != load<u32>(candidate)) break;
-        // Another match right here: a sequence without literals.
-        token = op++;
-        store<u8>(token, 0);
       }
-      ip++;
+      anchor = ip;
+      if (op > outEnd) return 0;
+      // A position inside the match, so that what follows it is found again together with its end.
+      store<u16>(slotOf(table, load<u64>(ip - 2)), ip - 2 - src);
     }
   }
 
   const literals = <u32>(end - anchor);
   if (exceeds(literals, op, outEnd)) return 0;
-  op = putLiterals(op, anchor, literals);
+  store<u8>(op, min(literals, 15) << 4);
+  op = putLiterals(op + 1, anchor, literals);
   return op > outEnd ? 0 : <u32>(op - dst);
 }
 
@@ -171,8 +168,9 @@ export function lz4Decompress(src: usize, srcLen: u32, dst: usize, dstLen: u32):
       length += MIN_MATCH;
       // op is at most 14 past outEnd here, so these 18 bytes stay inside the slack.
       const from = op - distance;
-      if (distance >= 16) {
-        copy16(op, from);
+      if (distance >= 8) {
+        store<u64>(op, load<u64>(from));
+        store<u64>(op, load<u64>(from, 8), 8);
         store<u16>(op, load<u16>(from, 16), 16);
       } else {
         copyRepeat(op, distance, length);

@@ -27,8 +27,11 @@ import {
 
 /** Shortest match the compressor looks for: shorter ones save nothing once their literals are counted. */
 const MIN_MATCH: u32 = 4;
-/** The hash reads eight bytes: none of them may lie behind the page. */
-const MATCH_START_MARGIN: u32 = 8;
+/**
+ * No match starts closer to the end of the page: the first eight bytes behind the shortest match always may belong
+ * to it, so that their comparison needs no bound, and the hash never reads behind the page.
+ */
+const MATCH_START_MARGIN: u32 = 12;
 /** Longest match and largest distance of the two-byte form. */
 const SHORT_LENGTH: u32 = 8;
 const SHORT_DISTANCE: u32 = 2048;
@@ -98,24 +101,29 @@ export function lzo1xCompress(src: usize, srcLen: u32, dst: usize, dstCapacity: 
         const sequence = load<u64>(ip);
         const slot = slotOf(table, sequence);
         candidate = src + load<u16>(slot);
+        // Read before the store: V8 would else fold the load into the comparison and do it twice.
+        const word = load<u32>(candidate);
         store<u16>(slot, ip - src);
-        if (<u32>sequence == load<u32>(candidate)) break;
+        if (<u32>sequence == word) break;
         ip += misses++ >> SKIP_SHIFT;
       } while (ip <= lastStart);
       if (ip > lastStart) break;
 
-      while (ip > anchor && candidate > src && load<u8>(ip - 1) == load<u8>(candidate - 1)) {
-        ip--;
-        candidate--;
-      }
-
-      // op <= outEnd here; with the literals checked, lengths and match fit the slack.
+      // op <= outEnd here. The literals are checked; their length, the match and its length fit the slack.
       const literals = <u32>(ip - anchor);
       if (exceeds(literals, op, outEnd)) return 0;
       if (literals != 0) op = putLiterals(op, dst, anchor, literals);
 
-      const length = MIN_MATCH + equalBytes(ip + MIN_MATCH, candidate + MIN_MATCH, end);
+      // More than half of all matches end within these eight bytes: they get a path of their own.
+      const here = load<u64>(ip, MIN_MATCH);
+      const there = load<u64>(candidate, MIN_MATCH);
       const distance = <u32>(ip - candidate) - 1;
+      let length: u32;
+      if (here != there) {
+        length = MIN_MATCH + (<u32>ctz(here ^ there) >> 3);
+      } else {
+        length = MIN_MATCH + 8 + equalBytes(ip + MIN_MATCH + 8, candidate + MIN_MATCH + 8, end);
+      }
       ip += length;
       anchor = ip;
       if (length <= SHORT_LENGTH && distance < SHORT_DISTANCE) {
@@ -132,6 +140,8 @@ export function lzo1xCompress(src: usize, srcLen: u32, dst: usize, dstCapacity: 
         op += 2;
       }
       if (op > outEnd) return 0;
+      // A position inside the match, so that what follows it is found again together with its end.
+      store<u16>(slotOf(table, load<u64>(ip - 2)), ip - 2 - src);
     }
   }
 
@@ -197,34 +207,41 @@ export function lzo1xDecompress(src: usize, srcLen: u32, dst: usize, dstLen: u32
       length = (code >> 5) + 1;
       distance = (<u32>load<u8>(ip++) << 3) + ((code >> 2) & 7) + 1;
       state = code & 3;
-    } else if (code >= 32) {
-      length = code - 30;
-      if (code == 32) {
-        length = MEDIUM_LENGTH;
-        while (ip < end && load<u8>(ip) == 0) {
-          length += 255;
-          ip++;
-        }
-        length += load<u8>(ip++);
+      if (distance > <u32>(op - dst)) return 0;
+      if (distance >= length) {
+        store<u64>(op, load<u64>(op - distance));
+      } else {
+        copyRepeat(op, distance, length);
       }
-      const pair = <u32>load<u16>(ip);
-      ip += 2;
-      distance = (pair >> 2) + 1;
-      state = pair & 3;
-    } else if (code >= 16) {
-      return code == 0x11 && load<u16>(ip) == 0 && ip + 2 == end && op == outEnd ? dstLen : 0;
     } else {
-      distance = (<u32>load<u8>(ip++) << 2) + (code >> 2) + 1;
-      length = 2;
-      if (state == 4) {
-        distance += SHORT_DISTANCE;
-        length = 3;
+      if (code >= 32) {
+        length = code - 30;
+        if (code == 32) {
+          length = MEDIUM_LENGTH;
+          while (ip < end && load<u8>(ip) == 0) {
+            length += 255;
+            ip++;
+          }
+          length += load<u8>(ip++);
+        }
+        const pair = <u32>load<u16>(ip);
+        ip += 2;
+        distance = (pair >> 2) + 1;
+        state = pair & 3;
+      } else if (code >= 16) {
+        return code == 0x11 && load<u16>(ip) == 0 && ip + 2 == end && op == outEnd ? dstLen : 0;
+      } else {
+        distance = (<u32>load<u8>(ip++) << 2) + (code >> 2) + 1;
+        length = 2;
+        if (state == 4) {
+          distance += SHORT_DISTANCE;
+          length = 3;
+        }
+        state = code & 3;
       }
-      state = code & 3;
+      if (distance > <u32>(op - dst) || exceeds(length, op, outEnd)) return 0;
+      copyMatch(op, distance, length);
     }
-
-    if (distance > <u32>(op - dst) || exceeds(length, op, outEnd) || exceeds(state, ip, end)) return 0;
-    copyMatch(op, distance, length);
     op += length;
     store<u32>(op, load<u32>(ip));
     op += state;

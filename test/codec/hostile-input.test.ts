@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { loadCodecs, SLACK_BYTES } from '../../bench/support/codec-module.ts';
 import { fixturePages, generatedPage, seededRandom } from './sample-pages.ts';
 import { CODECS, type CodecName, PACKED_BYTES, PAGE_BYTES, Workbench } from './workbench.ts';
 
@@ -123,5 +124,35 @@ describe.each(CODECS)('%s decoder', (codec: CodecName) => {
   it('ends on a length that would not fit 32 bits many times over', () => {
     const endless = new Uint8Array(PACKED_BYTES).fill(codec === 'lz4' ? 255 : 0);
     expect(expectHarmless({ bytes: endless, length: PAGE_BYTES })).toBe(false);
+  });
+});
+
+describe('at the top of a 4 GiB arena, where sums of addresses wrap', () => {
+  const TOP = 2 ** 32;
+  const SOURCE_AT = 65536;
+  const OUT_AT = TOP - SLACK_BYTES - PAGE_BYTES;
+
+  it.each(CODECS)('%s pages round-trip and endless lengths are refused', async (codec) => {
+    const codecs = await loadCodecs(TOP);
+    const [compress, decompress] =
+      codec === 'lz4'
+        ? [codecs.lz4Compress, codecs.lz4Decompress]
+        : [codecs.lzo1xCompress, codecs.lzo1xDecompress];
+    const { bytes } = codecs;
+    for (const page of fixturePages().slice(0, 32)) {
+      bytes.set(page, SOURCE_AT);
+      const size = compress(SOURCE_AT, PAGE_BYTES, OUT_AT, PAGE_BYTES, 4096);
+      if (size === 0) continue;
+      bytes.copyWithin(SOURCE_AT, OUT_AT, OUT_AT + size);
+      expect(decompress(SOURCE_AT, size, OUT_AT, PAGE_BYTES)).toBe(PAGE_BYTES);
+      expect(Buffer.compare(bytes.subarray(OUT_AT, OUT_AT + PAGE_BYTES), page)).toBe(0);
+    }
+    const below = bytes.slice(0, 32768);
+    for (const endless of [0, 255]) {
+      bytes.fill(endless, SOURCE_AT, SOURCE_AT + 65535);
+      bytes[SOURCE_AT + 65534] = 1;
+      expect(decompress(SOURCE_AT, 65535, OUT_AT, PAGE_BYTES)).toBe(0);
+      expect(Buffer.compare(bytes.subarray(0, 32768), below)).toBe(0);
+    }
   });
 });

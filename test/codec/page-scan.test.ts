@@ -11,8 +11,8 @@ const MEMORY_BYTES = 65536;
 const SAME_FILLED = 1n << 32n;
 
 /** Checksums of two fixed pages: other values would mean that stored pages no longer verify. */
-const STORED_CHECKSUM_PAGE = 0;
-const STORED_CHECKSUM_1001 = 0;
+const STORED_CHECKSUM_PAGE = 838390997;
+const STORED_CHECKSUM_1001 = 2302186118;
 
 let codecs: CodecModule;
 beforeAll(async () => {
