@@ -25,12 +25,35 @@ test('a terminal is redrawn at most ten times a second, in place', () => {
 });
 
 test('a line never reaches the edge of the terminal, however narrow', () => {
-  for (const columns of [0, 1, 20, 40]) {
+  for (const [columns, room] of [
+    [1, 0],
+    [20, 19],
+    [40, 39],
+    [0, 79],
+    [undefined, 79],
+  ]) {
     const { written, progress } = fake({ isTTY: true, columns });
-    progress.update({ title: 'tmem', share: 0.5, parts: ['a long part', 'another long part', 'a third'] });
+    progress.update({
+      title: 'tmem',
+      share: 0.5,
+      parts: ['a long part', 'another long part', 'a third', 'and a last one'],
+    });
     const width = stripVTControlCharacters(written[0]).replace('\r', '').length;
-    expect(width).toBeLessThanOrEqual(Math.max(0, columns - 1));
+    expect(width).toBe(room);
   }
+});
+
+test('all figures of a run fit a terminal of 80 columns', () => {
+  const { written, progress } = fake({ isTTY: true, columns: 80 });
+  const tally = {
+    ...emptyTally(),
+    bytes: 350.7 * 2 ** 20,
+    hotPages: 45,
+    compressedPages: 36,
+    sourcePages: 19,
+  };
+  progress.update({ title: 'tmem', share: 0.5, parts: runParts(tally, 1000, 75.8 * 2 ** 20) });
+  expect(stripVTControlCharacters(written[0])).toMatch(/351 MiB\/s .* memory 75.8 MiB$/);
 });
 
 test('color is used on a terminal unless NO_COLOR asks for none', () => {
@@ -64,10 +87,10 @@ test('a new phase is shown at once', () => {
 test('the figures of a run are those of its tally, and a run that has not begun shows zeros', () => {
   const tally = { ...emptyTally(), bytes: 2 ** 20, hotPages: 50, compressedPages: 30, sourcePages: 20 };
   expect(runParts(tally, 500, 2 ** 24)).toEqual([
-    ...['2 MiB/s', 'hits 80 %', 'hot 50 %', 'compressed 30 %', 'source 20 %', 'memory 16 MiB'],
+    '2 MiB/s',
+    'hits 80 % (50 hot, 30 compressed)',
+    'memory 16 MiB',
   ]);
-  expect(runParts(emptyTally(), 0, undefined)).toEqual([
-    ...['0 B/s', 'hits 0 %', 'hot 0 %', 'compressed 0 %', 'source 0 %'],
-  ]);
+  expect(runParts(emptyTally(), 0, undefined)).toEqual(['0 B/s', 'hits 0 % (0 hot, 0 compressed)']);
   expect(hitRatio(sumTallies([tally, { ...emptyTally(), sourcePages: 100 }]))).toBe(0.4);
 });

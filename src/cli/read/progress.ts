@@ -29,7 +29,10 @@ const REDRAW_INTERVAL_MS = 100;
 /** A log is read later: one line now and then says that the job is alive. */
 const LINE_INTERVAL_MS = 5000;
 
-const BAR_CELLS = 20;
+/** Short enough for the figures to fit beside it in 80 columns. */
+const BAR_CELLS = 10;
+
+/** What every terminal has. */
 const COLUMNS_DEFAULT = 80;
 
 const ERASE_LINE = '\r\u001b[K';
@@ -72,16 +75,15 @@ export class Progress {
   #line(state: ProgressState): string {
     const filled = Math.round(clamp(state.share) * BAR_CELLS);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
-    // One column stays free: a terminal may wrap when the last is written.
-    const room = (this.#out.columns ?? COLUMNS_DEFAULT) - 1;
-    const rest = ` ${percent(state.share)} ${state.parts.join(' · ')}`;
-    const text = `${state.title} ${bar}${rest}`.slice(0, Math.max(0, room));
+    // Some terminals say 0 for unknown. One column stays free: a terminal may wrap when the last is written.
+    const room = (this.#out.columns || COLUMNS_DEFAULT) - 1;
+    const text = `${state.title} ${bar} ${state.parts.join(' · ')}`.slice(0, Math.max(0, room));
     return this.#color ? text.replace(bar, `\u001b[36m${bar}\u001b[39m`) : text;
   }
 }
 
 function plainLine(state: ProgressState): string {
-  return `${state.title}: ${percent(state.share).trim()} ${state.parts.join(', ')}`.trimEnd();
+  return `${state.title}: ${percent(state.share)} ${state.parts.join(', ')}`.trimEnd();
 }
 
 function clamp(share: number): number {
@@ -89,7 +91,7 @@ function clamp(share: number): number {
 }
 
 function percent(share: number): string {
-  return `${Math.floor(clamp(share) * 100)} %`.padStart(5);
+  return `${Math.floor(clamp(share) * 100)} %`;
 }
 
 /** The figures of a running contender. `memoryBytes`: what it holds now, if that is known. */
@@ -99,13 +101,9 @@ export function runParts(
   memoryBytes: number | undefined,
 ): string[] {
   const pages = tally.hotPages + tally.compressedPages + tally.sourcePages;
-  const share = (part: number) => `${pages === 0 ? 0 : Math.round((part / pages) * 100)} %`;
-  const parts = [
-    `${formatByteSize(elapsedMs === 0 ? 0 : (tally.bytes / elapsedMs) * 1000)}/s`,
-    `hits ${Math.round(hitRatio(tally) * 100)} %`,
-    `hot ${share(tally.hotPages)}`,
-    `compressed ${share(tally.compressedPages)}`,
-    `source ${share(tally.sourcePages)}`,
-  ];
+  const share = (part: number) => (pages === 0 ? 0 : Math.round((part / pages) * 100));
+  const levels = `${share(tally.hotPages)} hot, ${share(tally.compressedPages)} compressed`;
+  const speed = elapsedMs === 0 ? 0 : (tally.bytes / elapsedMs) * 1000;
+  const parts = [`${formatByteSize(speed)}/s`, `hits ${Math.round(hitRatio(tally) * 100)} % (${levels})`];
   return memoryBytes === undefined ? parts : [...parts, `memory ${formatByteSize(memoryBytes)}`];
 }

@@ -92,18 +92,23 @@ function aligned(table: readonly (readonly [string, string, string])[]): string[
 }
 
 /** How the comparison was made, in full sentences: figures without it could mislead. */
-function fairness({ threads, memoryBytes }: ReadResult): string[] {
-  const share =
+function fairness({ threads, memoryBytes, dataBytes }: ReadResult): string[] {
+  const share = formatByteSize(Math.floor(memoryBytes / threads));
+  const lines =
     threads === 1
-      ? 'The LRU has all of the memory to itself.'
-      : `Buffers cannot be shared: each of the ${threads} threads has an LRU of ${formatByteSize(
-          Math.floor(memoryBytes / threads),
-        )}, while tmem is one for all (--threads 1 compares without that).`;
-  return [
-    `${share} Only the bytes of its Buffers are counted; tmem's memory includes everything it uses.`,
-    'Both read the same requests in the same order. A page that was not in memory was read from its file, which the',
-    'operating system may have cached itself: bytes read from the files are what a disk or network would have to serve.',
-  ];
+      ? ['The LRU has all of the memory to itself.']
+      : [
+          `Buffers cannot be shared: each of the ${threads} threads has an LRU of ${share} of its own, while tmem is one`,
+          'for all (--threads 1 compares without that).',
+        ];
+  lines.push(
+    "Of the LRU only the bytes of its Buffers are counted; tmem's memory includes everything it uses.",
+    'Both read the same requests in the same order. A page that was not in memory was read from its file, which',
+    'the operating system may have cached itself: a disk or network would have to serve those bytes.',
+  );
+  if (dataBytes <= memoryBytes)
+    lines.push('The data fits into the memory: there was nothing to choose between them.');
+  return lines;
 }
 
 /** The whole summary, ending with the verdict. */
