@@ -1,0 +1,323 @@
+// Frames: 4 KiB pieces of the arena, handed out to one client and one use at a time.
+//
+// Table: 8 bytes a frame.
+//   word 0   bits 0-3 kind | bits 4-13 of the kind's owner (zv: first block, slabs: class) | bits 16-31 client
+//   word 1   use stamp (H_CLOCK when the frame was last used), or what the kind keeps there
+//
+// Free frames: a bitmap (bit set = free) with two kinds of summary, so that both ends are found in constant time:
+//   bits[w]  32 frames | any[w]  32 words of bits with a free frame | full[w]  32 words of bits wholly free
+// zv takes from the low end (the frame behind its last one, else the first wholly free group of 32, else the
+// lowest), so that its blocks can cross frames; everything else takes from the high end.
+//
+// The entry says who owns a frame; bitmap, summaries and counts can be rebuilt from the entries.
+
+import { abortOperation, ABORT_DAMAGED, must } from './host';
+import {
+  C_CAP_FRAMES,
+  C_FRAMES,
+  C_FRAMES_MAX,
+  C_GROUPS,
+  C_GROUPS_MAX,
+  C_KINDS,
+  FRAME_LOCK,
+  FRAME_SHIFT,
+  H_ALLOCATIONS,
+  H_CLIENTS_MAX,
+  H_CLIENT_TABLE,
+  H_CLOCK,
+  H_FAIL_COUNTDOWN,
+  H_FIRST_FRAME,
+  H_FRAMES,
+  H_FRAME_TABLE,
+  H_FREE_BITS,
+  H_FREE_FRAMES,
+  H_FREE_FRAMES_MIN,
+  H_LAST_FRAME,
+  KIND_FREE,
+  KIND_RAW_EPH,
+  KIND_RAW_PERS,
+  KIND_ZBUD_EPH,
+  KIND_ZBUD_PERS,
+  KIND_ZV_EPH,
+  KIND_ZV_PERS,
+  KINDS,
+} from './layout';
+import { lock, unlock } from './lock';
+
+/** Bits of a frame number; a 4 GiB arena has 2^20 frames. */
+const WORD_SHIFT: u32 = 5;
+const WORD_MASK: u32 = 31;
+const NO_HINT: u32 = 0;
+
+/** Why the last frameTake of this thread gave nothing. */
+export const TAKE_NONE_FREE: i32 = 1;
+export const TAKE_OVER_CAP: i32 = 2;
+export const TAKE_FAILED_FOR_TEST: i32 = 3;
+let takeFailure: i32 = 0;
+
+export function frameTakeFailure(): i32 {
+  return takeFailure;
+}
+
+@inline
+export function frameEntry(frame: u32): usize {
+  return load<u32>(H_FRAME_TABLE) + (frame << 3);
+}
+
+@inline
+export function frameKind(frame: u32): u32 {
+  return atomic.load<u32>(frameEntry(frame)) & 15;
+}
+
+@inline
+export function frameClient(frame: u32): u32 {
+  return load<u32>(frameEntry(frame)) >>> 16;
+}
+
+@inline
+export function frameAddress(frame: u32): usize {
+  return frame << FRAME_SHIFT;
+}
+
+@inline
+export function frameOf(address: usize): u32 {
+  return <u32>address >>> FRAME_SHIFT;
+}
+
+@inline
+export function frameTouch(frame: u32): void {
+  store<u32>(frameEntry(frame) + 4, load<u32>(H_CLOCK));
+}
+
+@inline
+export function frameStamp(frame: u32): u32 {
+  return load<u32>(frameEntry(frame) + 4);
+}
+
+/** Address of a client's frame; 0 when there is no such client. */
+@inline
+export function clientAddress(client: u32): usize {
+  return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)) << FRAME_SHIFT;
+}
+
+/** Debug: true when this allocation is the one that the test wants to fail. */
+export function failsForTest(): bool {
+  if (DEBUG) {
+    atomic.add<u32>(H_ALLOCATIONS, 1);
+    const countdown = load<u32>(H_FAIL_COUNTDOWN);
+    if (countdown != 0) {
+      store<u32>(H_FAIL_COUNTDOWN, countdown - 1);
+      return countdown == 1;
+    }
+  }
+  return false;
+}
+
+/**
+ * Takes a free frame for a client; 0 when there is none or the client's cap is reached (frameTakeFailure says
+ * which). The entry still says FREE: the taker sets kind and client with frameSetKind once the content is sound.
+ */
+export function frameTake(client: u32, kind: u32, hint: u32): u32 {
+  if (failsForTest()) {
+    takeFailure = TAKE_FAILED_FOR_TEST;
+    return 0;
+  }
+  if (!charge(client, kind)) {
+    takeFailure = TAKE_OVER_CAP;
+    return 0;
+  }
+  lock(FRAME_LOCK);
+  const frame = pick(kind == KIND_ZV_EPH || kind == KIND_ZV_PERS, hint);
+  if (frame != 0) {
+    clearFree(frame);
+    const free = load<u32>(H_FREE_FRAMES) - 1;
+    store<u32>(H_FREE_FRAMES, free);
+    if (free < load<u32>(H_FREE_FRAMES_MIN)) store<u32>(H_FREE_FRAMES_MIN, free);
+    store<u32>(H_CLOCK, load<u32>(H_CLOCK) + 1);
+  }
+  unlock(FRAME_LOCK);
+  if (frame == 0) {
+    discharge(client, kind);
+    takeFailure = TAKE_NONE_FREE;
+  }
+  return frame;
+}
+
+/** One store makes the frame its owner's; `owned` goes into bits 4-13 (see the file head). */
+export function frameSetKind(frame: u32, client: u32, kind: u32, owned: u32): void {
+  store<u32>(frameEntry(frame) + 4, load<u32>(H_CLOCK));
+  atomic.store<u32>(frameEntry(frame), kind | (owned << 4) | (client << 16));
+}
+
+/** Gives a frame back. May be called under any other lock. */
+export function frameGive(frame: u32): void {
+  frameGiveAs(frame, atomic.load<u32>(frameEntry(frame)));
+}
+
+/** frameGive for a frame whose entry was hidden; `entry` is what it said before. */
+export function frameGiveAs(frame: u32, entry: u32): void {
+  must((entry & 15) != KIND_FREE, 111);
+  const client = entry >>> 16;
+  atomic.store<u32>(frameEntry(frame), KIND_FREE);
+  discharge(client, entry & 15);
+  lock(FRAME_LOCK);
+  setFree(frame);
+  store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + 1);
+  unlock(FRAME_LOCK);
+}
+
+/** Gives back a frame whose kind was never set (the taker changed its mind). */
+export function frameUntake(frame: u32, client: u32, kind: u32): void {
+  frameSetKind(frame, client, kind, 0);
+  frameGive(frame);
+}
+
+/** Counts a frame into its client before it is taken; refuses above the cap, so that the cap is exact. */
+function charge(client: u32, kind: u32): bool {
+  const address = clientAddress(client);
+  if (address == 0) return true; // the client's own frame, while it is being made
+  const frames = atomic.add<u32>(address + C_FRAMES, 1) + 1;
+  const cap = load<u32>(address + C_CAP_FRAMES);
+  if (cap != 0 && frames > cap) {
+    atomic.sub<u32>(address + C_FRAMES, 1);
+    return false;
+  }
+  if (frames > load<u32>(address + C_FRAMES_MAX)) store<u32>(address + C_FRAMES_MAX, frames);
+  atomic.add<u32>(address + C_KINDS + (kind << 2), 1);
+  const group = address + C_GROUPS + (groupOf(kind) << 2);
+  const grouped = atomic.add<u32>(group, 1) + 1;
+  const groupMax = group + (C_GROUPS_MAX - C_GROUPS);
+  if (grouped > load<u32>(groupMax)) store<u32>(groupMax, grouped);
+  return true;
+}
+
+/** zbud, zv, raw, everything else. */
+function groupOf(kind: u32): u32 {
+  if (kind == KIND_ZBUD_EPH || kind == KIND_ZBUD_PERS) return 0;
+  if (kind == KIND_ZV_EPH || kind == KIND_ZV_PERS) return 1;
+  if (kind == KIND_RAW_EPH || kind == KIND_RAW_PERS) return 2;
+  return 3;
+}
+
+function discharge(client: u32, kind: u32): void {
+  const address = clientAddress(client);
+  if (address == 0) return;
+  atomic.sub<u32>(address + C_FRAMES, 1);
+  atomic.sub<u32>(address + C_KINDS + (kind << 2), 1);
+  atomic.sub<u32>(address + C_GROUPS + (groupOf(kind) << 2), 1);
+}
+
+// ---- bitmap (all under FRAME_LOCK) --------------------------------------------------------------------------
+
+/** Words of the bitmap; `any` follows it, then `full`. */
+export function bitmapWords(frames: u32): u32 {
+  return (frames + WORD_MASK) >>> WORD_SHIFT;
+}
+
+export function bitmapBytes(frames: u32): u32 {
+  const words = bitmapWords(frames);
+  return 4 * (words + 2 * ((words + WORD_MASK) >>> WORD_SHIFT));
+}
+
+function summaryAny(): usize {
+  return load<u32>(H_FREE_BITS) + 4 * bitmapWords(load<u32>(H_FRAMES));
+}
+
+function summaryWords(): u32 {
+  return (bitmapWords(load<u32>(H_FRAMES)) + WORD_MASK) >>> WORD_SHIFT;
+}
+
+function summaryFull(): usize {
+  return summaryAny() + 4 * summaryWords();
+}
+
+function setFree(frame: u32): void {
+  const word = frame >>> WORD_SHIFT;
+  const address = load<u32>(H_FREE_BITS) + (word << 2);
+  const bits = load<u32>(address);
+  if ((bits >>> (frame & WORD_MASK)) & 1) abortOperation(ABORT_DAMAGED, 112);
+  store<u32>(address, bits | (1 << (frame & WORD_MASK)));
+  summarise(word, bits | (1 << (frame & WORD_MASK)));
+}
+
+function clearFree(frame: u32): void {
+  const word = frame >>> WORD_SHIFT;
+  const address = load<u32>(H_FREE_BITS) + (word << 2);
+  const bits = load<u32>(address) & ~(1 << (frame & WORD_MASK));
+  store<u32>(address, bits);
+  summarise(word, bits);
+}
+
+function summarise(word: u32, bits: u32): void {
+  const bit: u32 = 1 << (word & WORD_MASK);
+  const any = summaryAny() + ((word >>> WORD_SHIFT) << 2);
+  const full = summaryFull() + ((word >>> WORD_SHIFT) << 2);
+  store<u32>(any, bits != 0 ? load<u32>(any) | bit : load<u32>(any) & ~bit);
+  store<u32>(full, bits == 0xffffffff ? load<u32>(full) | bit : load<u32>(full) & ~bit);
+}
+
+/** A free frame number, 0 when there is none. At most 1024 summary words are looked at (a 4 GiB arena). */
+function pick(fromLowEnd: bool, hint: u32): u32 {
+  if (load<u32>(H_FREE_FRAMES) == 0) return 0;
+  const bits = load<u32>(H_FREE_BITS);
+  if (fromLowEnd) {
+    if (hint != NO_HINT && hint < load<u32>(H_LAST_FRAME)) {
+      if ((load<u32>(bits + ((hint >>> WORD_SHIFT) << 2)) >>> (hint & WORD_MASK)) & 1) return hint;
+    }
+    const group = lowestSummary(summaryFull());
+    if (group >= 0) return <u32>group << WORD_SHIFT;
+    const word = lowestSummary(summaryAny());
+    if (word < 0) abortOperation(ABORT_DAMAGED, 113);
+    return (<u32>word << WORD_SHIFT) + ctz<u32>(load<u32>(bits + (<u32>word << 2)));
+  }
+  const any = summaryAny();
+  for (let i = <i32>summaryWords() - 1; i >= 0; i--) {
+    const summary = load<u32>(any + (<u32>i << 2));
+    if (summary != 0) {
+      const word = (<u32>i << WORD_SHIFT) + 31 - clz<u32>(summary);
+      return (word << WORD_SHIFT) + 31 - clz<u32>(load<u32>(bits + (word << 2)));
+    }
+  }
+  abortOperation(ABORT_DAMAGED, 114);
+  return 0;
+}
+
+function lowestSummary(summary: usize): i32 {
+  const words = summaryWords();
+  for (let i: u32 = 0; i < words; i++) {
+    const bits = load<u32>(summary + (i << 2));
+    if (bits != 0) return <i32>((i << WORD_SHIFT) + ctz<u32>(bits));
+  }
+  return -1;
+}
+
+/** Rebuilds bitmap, summaries, free count and every client's counts from the table (nothing else may run). */
+export function framesRebuild(): void {
+  memory.fill(load<u32>(H_FREE_BITS), 0, bitmapBytes(load<u32>(H_FRAMES)));
+  const clients = load<u32>(H_CLIENTS_MAX);
+  for (let client: u32 = 0; client < clients; client++) {
+    const address = clientAddress(client);
+    if (address == 0) continue;
+    store<u32>(address + C_FRAMES, 0);
+    memory.fill(address + C_KINDS, 0, KINDS << 2);
+    memory.fill(address + C_GROUPS, 0, 16);
+  }
+  let free: u32 = 0;
+  const last = load<u32>(H_LAST_FRAME);
+  for (let frame = load<u32>(H_FIRST_FRAME); frame < last; frame++) {
+    const entry = load<u32>(frameEntry(frame));
+    if ((entry & 15) == KIND_FREE) {
+      setFree(frame);
+      free++;
+      continue;
+    }
+    const address = clientAddress(entry >>> 16);
+    if (address == 0) continue;
+    store<u32>(address + C_FRAMES, load<u32>(address + C_FRAMES) + 1);
+    const count = address + C_KINDS + ((entry & 15) << 2);
+    store<u32>(count, load<u32>(count) + 1);
+    const group = address + C_GROUPS + (groupOf(entry & 15) << 2);
+    store<u32>(group, load<u32>(group) + 1);
+  }
+  store<u32>(H_FREE_FRAMES, free);
+}

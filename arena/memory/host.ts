@@ -1,0 +1,27 @@
+// What the arena asks of the host, and the checks of the debug build.
+
+/** Unwinds to the host with a reason; never returns. The host throws, so every wasm frame is left. */
+@external("env", "tmemAbort")
+declare function tmemAbort(reason: i32, detail: i32): void;
+
+/** A lock or the gate was not free within the bound. */
+export const ABORT_BUSY: i32 = 1;
+/** The owner of a lock is dead: the host recovers the arena and repeats the operation. */
+export const ABORT_OWNER_DEAD: i32 = 2;
+/** A structure contradicts itself: the arena was overwritten from outside, or there is a bug. */
+export const ABORT_DAMAGED: i32 = 3;
+/** A check of the debug build failed; the detail names it. */
+export const ABORT_ASSERT: i32 = 4;
+
+export function abortOperation(reason: i32, detail: i32): void {
+  tmemAbort(reason, detail);
+  unreachable();
+}
+
+/** Debug builds only: `condition` must hold; `detail` is a number unique in the arena's source. */
+@inline
+export function must(condition: bool, detail: i32): void {
+  if (DEBUG) {
+    if (!condition) abortOperation(ABORT_ASSERT, detail);
+  }
+}

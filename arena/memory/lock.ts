@@ -1,0 +1,134 @@
+// Locks: words of a fixed table that name their owner, so that the others can find out that it is gone.
+//
+//   0 = free | bits 0-7 slot + 1 | bits 8-30 generation of the slot | bit 31 somebody waits
+//
+// Order: no lock is ever taken while another is held, except that the holder of RECLAIM_LOCK (which is only
+// ever tried, never waited for) takes others, and that FRAME_LOCK is taken inside any of them. So nothing can
+// deadlock. What must not happen under a lock: compression, decompression, more than 64 index slots.
+
+import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, must } from './host';
+import {
+  CLIENT_LOCKS,
+  CLIENT_LOCK_KINDS,
+  CLIENT_LOCK_SETS,
+  FRAME_LOCK,
+  H_DEBUG_MAX_SLOTS_LOCKED,
+  H_LOCK_TIMEOUT_MS,
+  H_SLOTS,
+  H_SLOT_BYTES,
+  LOCKS,
+  LOCK_BYTES,
+  SLOT_ABANDONED,
+  SLOT_DEAD,
+  S_STATE,
+  STRIPES,
+} from './layout';
+
+const WAITERS: u32 = 0x80000000;
+/** Looks at a busy lock before sleeping: a critical section takes 20 to 100 ns, a look about 1 ns. */
+const SPINS: i32 = 400;
+/** One sleep; after each the owner's life is checked. Other processes cannot wake us, so it is short. */
+const SLEEP_NS: i64 = 1_000_000;
+
+/** This thread's lock word. */
+let owner: u32 = 0;
+/** Debug: locks held now, and index slots visited since the last one was taken. */
+let held: i32 = 0;
+let visited: i32 = 0;
+
+export function lockIdentity(slot: u32, generation: u32): void {
+  owner = (slot + 1) | ((generation & 0x7fffff) << 8);
+  held = 0;
+}
+
+export function lock(address: usize): void {
+  if (atomic.cmpxchg<u32>(address, 0, owner) != 0) lockSlow(address);
+  if (DEBUG) {
+    held++;
+    if (address != FRAME_LOCK) visited = 0;
+  }
+}
+
+export function tryLock(address: usize): bool {
+  if (atomic.cmpxchg<u32>(address, 0, owner) != 0) return false;
+  if (DEBUG) held++;
+  return true;
+}
+
+export function unlock(address: usize): void {
+  if (DEBUG) {
+    must((atomic.load<u32>(address) & ~WAITERS) == owner, 101);
+    held--;
+  }
+  if ((atomic.xchg<u32>(address, 0) & WAITERS) != 0) atomic.notify(address, 1);
+}
+
+/** Waits in slices of a millisecond; gives up when the owner is dead or the bound is reached. */
+function lockSlow(address: usize): void {
+  for (let i = 0; i < SPINS; i++) {
+    if (atomic.load<u32>(address) == 0 && atomic.cmpxchg<u32>(address, 0, owner) == 0) return;
+  }
+  const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
+  for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
+    const seen = atomic.load<u32>(address);
+    if (seen == 0) {
+      // Others may sleep on it too: keep the mark, so that our unlock wakes the next one.
+      if (atomic.cmpxchg<u32>(address, 0, owner | WAITERS) == 0) return;
+      continue;
+    }
+    if (ownerIsDead(seen)) abortOperation(ABORT_OWNER_DEAD, <i32>address);
+    if ((seen & WAITERS) == 0 && atomic.cmpxchg<u32>(address, seen, seen | WAITERS) != seen) continue;
+    atomic.wait<u32>(address, seen | WAITERS, SLEEP_NS);
+  }
+  abortOperation(ABORT_BUSY, <i32>address);
+}
+
+function ownerIsDead(word: u32): bool {
+  const slot = (word & 0xff) - 1;
+  const address: usize = load<u32>(H_SLOTS) + slot * load<u32>(H_SLOT_BYTES);
+  const state = atomic.load<u32>(<usize>address + S_STATE) & 0xff;
+  return state == SLOT_DEAD || state == SLOT_ABANDONED;
+}
+
+/** Debug: counts index slots looked at or changed under the running lock hold (at most 64 are allowed). */
+@inline
+export function visitSlots(count: i32): void {
+  if (DEBUG) {
+    if (held > 0) {
+      visited += count;
+      if (<u32>visited > load<u32>(H_DEBUG_MAX_SLOTS_LOCKED)) store<u32>(H_DEBUG_MAX_SLOTS_LOCKED, visited);
+      must(visited <= 64, 102);
+    }
+  }
+}
+
+/** Debug: nothing slow may run under a lock. */
+@inline
+export function mustHoldNoLock(): void {
+  if (DEBUG) must(held == 0, 103);
+}
+
+@inline
+export function stripeLock(pool: u32, root: u32): usize {
+  return LOCKS + ((pool * 64 + root) & (STRIPES - 1)) * LOCK_BYTES;
+}
+
+function clientLock(client: u32, kind: u32): usize {
+  return CLIENT_LOCKS + ((client & (CLIENT_LOCK_SETS - 1)) * CLIENT_LOCK_KINDS + kind) * LOCK_BYTES;
+}
+
+export function slabLock(client: u32): usize {
+  return clientLock(client, 0);
+}
+
+export function zbudLock(client: u32): usize {
+  return clientLock(client, 1);
+}
+
+export function zvLock(client: u32): usize {
+  return clientLock(client, 2);
+}
+
+export function rawLock(client: u32): usize {
+  return clientLock(client, 3);
+}

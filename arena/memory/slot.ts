@@ -1,0 +1,167 @@
+// Thread slots: what one thread needs to work in the arena, and the word that says whether it is working.
+//
+// The state word also names the pool that the operation works on (and S_POOL2 a second one): the frame of a dying
+// pool is not given back while any slot names it.
+//
+// An operation is: enter (busy, then look at the gate), work, leave (idle). A slot that is found dead while busy
+// always causes a recovery; one that died idle does not need it. Addresses inside the slot are in layout.ts.
+
+import { ABORT_BUSY, abortOperation } from './host';
+import {
+  H_GATE,
+  H_LOCK_TIMEOUT_MS,
+  H_SLOTS,
+  H_SLOT_BYTES,
+  H_THREADS,
+  SLOT_ABANDONED,
+  SLOT_BUSY,
+  SLOT_DEAD,
+  SLOT_FREE,
+  SLOT_IDLE,
+  S_GENERATION,
+  S_HAZARD,
+  S_POOL2,
+  S_POOL3,
+  S_STATE,
+  S_THREAD_ID,
+} from './layout';
+import { lockIdentity } from './lock';
+
+/** One sleep at the closed gate. */
+const SLEEP_NS: i64 = 1_000_000;
+
+/** Address and number of this thread's slot (one wasm instance a thread, so a global is per thread). */
+let mySlot: usize = 0;
+let myNumber: u32 = 0;
+
+@inline
+export function slotAddress(): usize {
+  return mySlot;
+}
+
+export function slotNumber(): u32 {
+  return myNumber;
+}
+
+export function slotAt(number: u32): usize {
+  return load<u32>(H_SLOTS) + number * load<u32>(H_SLOT_BYTES);
+}
+
+/** Claims a free slot for this thread: its number, or -1 when all are taken. */
+export function slotClaim(threadId: u32): i32 {
+  const threads = load<u32>(H_THREADS);
+  for (let i: u32 = 0; i < threads; i++) {
+    const slot = slotAt(i);
+    if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_FREE, SLOT_IDLE) != SLOT_FREE) continue;
+    store<u32>(slot + S_GENERATION, load<u32>(slot + S_GENERATION) + 1);
+    store<u32>(slot + S_THREAD_ID, threadId);
+    atomic.store<u32>(slot + S_HAZARD, 0);
+    atomic.store<u32>(slot + S_POOL2, 0);
+    atomic.store<u32>(slot + S_POOL3, 0);
+    mySlot = slot;
+    myNumber = i;
+    lockIdentity(i, load<u32>(slot + S_GENERATION));
+    return <i32>i;
+  }
+  return -1;
+}
+
+/** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
+export function slotRelease(): void {
+  atomic.store<u32>(mySlot + S_STATE, SLOT_FREE);
+  mySlot = 0;
+}
+
+/**
+ * The host saw a thread end: its slot becomes free when it was idle, dead (to be recovered) when it was busy.
+ * Returns the number of slots that now wait for a recovery.
+ */
+export function slotsThreadEnded(threadId: u32): u32 {
+  const threads = load<u32>(H_THREADS);
+  let dead: u32 = 0;
+  for (let i: u32 = 0; i < threads; i++) {
+    const slot = slotAt(i);
+    if (load<u32>(slot + S_THREAD_ID) != threadId) continue;
+    if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_IDLE, SLOT_FREE) == SLOT_IDLE) continue;
+    if ((atomic.load<u32>(slot + S_STATE) & 0xff) == SLOT_FREE) continue;
+    atomic.store<u32>(slot + S_STATE, SLOT_DEAD);
+    dead++;
+  }
+  return dead;
+}
+
+/** This thread left its operation in the middle (an abort unwound it); what it left is for recovery. */
+export function slotAbandon(): void {
+  atomic.store<u32>(mySlot + S_STATE, SLOT_ABANDONED);
+}
+
+/** Starts an operation; `pool` is a pool id + 1, 0 = none. */
+@inline
+export function enter(pool: u32): void {
+  atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
+  if (atomic.load<u32>(H_GATE) != 0) waitAtGate(pool);
+}
+
+@inline
+export function leave(): void {
+  atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
+}
+
+/** Names a second pool (id + 1) that the running operation works on; 0 ends it. */
+export function enterSecond(pool: u32): void {
+  atomic.store<u32>(mySlot + S_POOL2, pool);
+}
+
+/** Names the pool (id + 1) whose left-over pages this thread is freeing; 0 ends it. */
+export function enterTeardown(pool: u32): void {
+  atomic.store<u32>(mySlot + S_POOL3, pool);
+}
+
+/** Whether any thread's operation works on a pool. */
+export function poolIsInUse(id: u32): bool {
+  const threads = load<u32>(H_THREADS);
+  for (let i: u32 = 0; i < threads; i++) {
+    const slot = slotAt(i);
+    if (slot == mySlot) continue;
+    const state = atomic.load<u32>(slot + S_STATE);
+    if ((state & 0xff) == SLOT_BUSY && state >>> 8 == id + 1) return true;
+    if (atomic.load<u32>(slot + S_POOL2) == id + 1 || atomic.load<u32>(slot + S_POOL3) == id + 1) return true;
+  }
+  return false;
+}
+
+/** A recovery is running: idle until the gate opens, for at most the lock timeout. */
+function waitAtGate(pool: u32): void {
+  const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
+  for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
+    atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
+    const gate = atomic.load<u32>(H_GATE);
+    if (gate != 0) atomic.wait<u32>(H_GATE, gate, SLEEP_NS);
+    atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
+    if (atomic.load<u32>(H_GATE) == 0) return;
+  }
+  atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
+  abortOperation(ABORT_BUSY, 0);
+}
+
+/** Recovery: whether a slot's thread is inside an operation. */
+export function slotIsBusy(number: u32): bool {
+  return (atomic.load<u32>(slotAt(number) + S_STATE) & 0xff) == SLOT_BUSY;
+}
+
+/** Recovery: whether a slot waits for one. */
+export function slotNeedsRecovery(number: u32): bool {
+  const state = atomic.load<u32>(slotAt(number) + S_STATE) & 0xff;
+  return state == SLOT_DEAD || state == SLOT_ABANDONED;
+}
+
+/** Recovery: forgets what a slot held; a dead one becomes free, one whose thread lives idle. */
+export function slotSettle(number: u32): void {
+  const slot = slotAt(number);
+  atomic.store<u32>(slot + S_HAZARD, 0);
+  atomic.store<u32>(slot + S_POOL2, 0);
+  atomic.store<u32>(slot + S_POOL3, 0);
+  const state = atomic.load<u32>(slot + S_STATE) & 0xff;
+  if (state == SLOT_DEAD) atomic.store<u32>(slot + S_STATE, SLOT_FREE);
+  else if (state == SLOT_ABANDONED) atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
+}

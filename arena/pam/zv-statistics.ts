@@ -1,0 +1,38 @@
+// Figures of a zv heap for the refuse rules and for statistics; kept by zv-heap.ts under the zv lock.
+
+import { HISTOGRAM_BINS } from '../memory/layout';
+import { lock, unlock, zvLock } from '../memory/lock';
+import {
+  Z_BLOCKS,
+  Z_EVER_BLOCKS,
+  Z_EVER_HISTOGRAM,
+  Z_EVER_STORED_BYTES,
+  Z_HISTOGRAM,
+  Z_STORED_BYTES,
+  heapClient,
+} from './zv-heap';
+
+/** Mean stored bytes of a page, 0 for an empty heap. Read without the lock: a hint. */
+export function zvMeanBytes(heap: usize): u32 {
+  const blocks = load<u32>(heap + Z_BLOCKS);
+  return blocks == 0 ? 0 : <u32>(load<u64>(heap + Z_STORED_BYTES) / blocks);
+}
+
+/** Adds a heap's figures to a statistics row and its two histograms (src/zcache/client-counters.ts). */
+export function zvStatistics(heap: usize, row: usize, now: usize, ever: usize): void {
+  const guard = zvLock(heapClient(heap));
+  lock(guard);
+  add(row + 14 * 8, load<u32>(heap + Z_BLOCKS));
+  add(row + 16 * 8, load<u64>(heap + Z_STORED_BYTES));
+  add(row + 18 * 8, load<u64>(heap + Z_EVER_BLOCKS));
+  add(row + 19 * 8, load<u64>(heap + Z_EVER_STORED_BYTES));
+  for (let i: u32 = 0; i < HISTOGRAM_BINS; i++) {
+    add(now + (i << 3), load<u32>(heap + Z_HISTOGRAM + (i << 2)));
+    add(ever + (i << 3), load<u64>(heap + Z_EVER_HISTOGRAM + (i << 3)));
+  }
+  unlock(guard);
+}
+
+function add(address: usize, value: u64): void {
+  store<u64>(address, load<u64>(address) + value);
+}

@@ -1,0 +1,67 @@
+// get: copy a page out, and with it take the page from the index or leave it there.
+
+import { N_CHECKSUM_FAILURES, N_FAILED_GETS, N_SUCC_GETS, count } from '../memory/counters';
+import { H_VERIFY, POOL_SHARED, P_FLAGS, S_OUT } from '../memory/layout';
+import { lock, unlock } from '../memory/lock';
+import { slotAddress } from '../memory/slot';
+import { memoryTouch } from '../pam/pam';
+import { copyOut, decode, pageLength } from './encode';
+import { findObject, handlePersistent, handlePool, handleStripe, pageSlot, removePage } from './handle';
+import { DAMAGED, MISS, TOO_SHORT } from './outcome';
+import { releaseWord, removeHandle } from './remove';
+import { reserveStart } from './reserve';
+
+/** By the pool: private ephemeral pools give the page away, others keep it. */
+export const GET_DEFAULT: u32 = 0;
+export const GET_KEEP: u32 = 1;
+export const GET_FREE: u32 = 2;
+
+function keeps(mode: u32): bool {
+  if (mode != GET_DEFAULT) return mode == GET_KEEP;
+  return handlePersistent() || (load<u32>(handlePool() + P_FLAGS) & POOL_SHARED) != 0;
+}
+
+/**
+ * Copies the operation's page to `target` (in the slot's S_OUT area, or anywhere with `capacity` bytes). Its
+ * length, MISS, TOO_SHORT (nothing changed), or DAMAGED.
+ */
+export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
+  // Decoders write up to SLACK bytes too many: into the slot's own area, not behind the caller's.
+  const out = slotAddress() + S_OUT;
+  const direct = target >= out && target < out + 4096;
+  const place = direct ? target : out;
+  const keep = keeps(mode);
+  reserveStart();
+  lock(handleStripe());
+  const object = findObject();
+  const at = pageSlot(object, index);
+  if (at == 0) {
+    unlock(handleStripe());
+    count(handlePool(), N_FAILED_GETS, 1);
+    return MISS;
+  }
+  const word = load<u32>(at);
+  if (pageLength(word) > capacity) {
+    unlock(handleStripe());
+    return TOO_SHORT;
+  }
+  copyOut(word, place);
+  if (keep) memoryTouch(word);
+  else removePage(handlePool(), object, index);
+  unlock(handleStripe());
+  if (!keep) releaseWord(handlePool(), word);
+  const length = decode(place, load<u32>(H_VERIFY) != 0);
+  if (length == 0) return damaged(index, keep);
+  count(handlePool(), N_SUCC_GETS, 1);
+  if (!direct) memory.copy(target, place, length);
+  return <i32>length;
+}
+
+/** An ephemeral page that does not decode is dropped and missed; a persistent one stays, as evidence. */
+export function damaged(index: u32, kept: bool): i32 {
+  count(handlePool(), N_CHECKSUM_FAILURES, 1);
+  if (handlePersistent()) return DAMAGED;
+  if (kept) removeHandle(index);
+  count(handlePool(), N_FAILED_GETS, 1);
+  return MISS;
+}

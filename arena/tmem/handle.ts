@@ -1,0 +1,247 @@
+// Handle: <pool, oid, index>, and the way from it to its slot in the index.
+//
+// begin() starts an operation on a pool, locate() finds the place of an oid (root slot, trie key, stripe lock); it stays
+// in this module for the rest of the operation (one wasm instance a thread). Reclaim, which may run in the middle
+// of a put, does not touch it.
+
+import { N_OBJECTS, N_SAME_FILLED, N_ZBYTES, count } from '../memory/counters';
+import { clientAddress } from '../memory/frame';
+import {
+  H_PERSISTENT_LIMIT_PAGES,
+  H_PERSISTENT_PAGES,
+  POOL_PERSISTENT,
+  P_CLIENT,
+  P_FLAGS,
+  P_PAGES,
+  P_ROOTS,
+  VERSIONS,
+  VERSION_ENTRIES,
+} from '../memory/layout';
+import { stripeLock } from '../memory/lock';
+import { enter, leave } from '../memory/slot';
+import { TAG_CELL, TAG_FILL, TAG_OBJECT, addressOf, tagOf, wordOf } from '../memory/word';
+import { memoryBytes } from '../pam/pam';
+import { hashOid } from './hash';
+import {
+  OBJECT_DOOMED,
+  OBJECT_GONE,
+  OBJECT_LIVE,
+  O_KEY,
+  O_NEXT,
+  O_PAGES,
+  O_PLACE,
+  O_ROOT,
+  hasOid,
+  objectPlace,
+  placePool,
+  placeRoot,
+  placeState,
+} from './object';
+import { poolAddress, poolIsLive } from './pool';
+import { emptiedAdd } from './reserve';
+import { treeFind, treeRemove } from './tree';
+
+let hPool: usize = 0;
+let hId: u32 = 0;
+let hClient: u32 = 0;
+let hPersistent: bool = false;
+let hRoot: u32 = 0;
+let hKey: u32 = 0;
+let hStripe: usize = 0;
+let hA: u64 = 0;
+let hB: u64 = 0;
+let hC: u64 = 0;
+
+@inline
+export function handlePool(): usize {
+  return hPool;
+}
+@inline
+export function handlePoolId(): u32 {
+  return hId;
+}
+@inline
+export function handleClient(): u32 {
+  return hClient;
+}
+@inline
+export function handleClientAddress(): usize {
+  return clientAddress(hClient);
+}
+@inline
+export function handlePersistent(): bool {
+  return hPersistent;
+}
+@inline
+export function handleRoot(): u32 {
+  return hRoot;
+}
+@inline
+export function handleKey(): u32 {
+  return hKey;
+}
+@inline
+export function handleStripe(): usize {
+  return hStripe;
+}
+@inline
+export function handleA(): u64 {
+  return hA;
+}
+@inline
+export function handleB(): u64 {
+  return hB;
+}
+@inline
+export function handleC(): u64 {
+  return hC;
+}
+
+/** Starts an operation on a pool. False (and the operation is over) when the pool is gone. */
+export function begin(id: u32): bool {
+  enter(id + 1);
+  const pool = poolAddress(id);
+  if (!poolIsLive(pool)) {
+    leave();
+    return false;
+  }
+  usePool(pool, id);
+  return true;
+}
+
+function usePool(pool: usize, id: u32): void {
+  hPool = pool;
+  hId = id;
+  hClient = load<u32>(pool + P_CLIENT);
+  hPersistent = (load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0;
+}
+
+/** Turns to another pool in the same operation; enterSecond named it. False when it is gone. */
+export function turnTo(id: u32): bool {
+  const pool = poolAddress(id);
+  if (!poolIsLive(pool)) return false;
+  usePool(pool, id);
+  return true;
+}
+
+/** The oid of the operation, as three words of 64 bits. */
+export function locate(a: u64, b: u64, c: u64): void {
+  hA = a;
+  hB = b;
+  hC = c;
+  const hash = hashOid(hId, a, b, c);
+  hRoot = <u32>hash & 63;
+  hKey = <u32>(hash >>> 34);
+  hStripe = stripeLock(hId, hRoot);
+}
+
+@inline
+export function trieRoot(pool: usize, root: u32): usize {
+  return pool + P_ROOTS + (root << 2);
+}
+
+/** Under the stripe lock: the operation's object, 0 when there is none. */
+export function findObject(): usize {
+  const at = treeFind(trieRoot(hPool, hRoot), hKey, true);
+  if (at == 0) return 0;
+  let object = addressOf(atomic.load<u32>(at));
+  while (object != 0 && !hasOid(object, hA, hB, hC)) object = load<u32>(object + O_NEXT);
+  return object;
+}
+
+/** Under the stripe lock: address of the slot word of an object's page, 0 when either is not there. */
+@inline
+export function pageSlot(object: usize, index: u32): usize {
+  return object == 0 ? <usize>0 : treeFind(object + O_ROOT, index, false);
+}
+
+// ---- changes, under the stripe lock ---------------------------------------------------------------------------
+
+function versionAddress(object: usize, index: u32): usize {
+  return VERSIONS + (((<u32>(object >>> 4) * 0x9e3779b1 + index) & (VERSION_ENTRIES - 1)) << 2);
+}
+
+/** Changes with every change of the slot of a page (and of a few others): see partial.ts. */
+export function pageVersion(object: usize, index: u32): u32 {
+  return load<u32>(versionAddress(object, index));
+}
+
+export function raiseVersion(object: usize, index: u32): void {
+  const cell = versionAddress(object, index);
+  atomic.add<u32>(cell, 1);
+}
+
+/** Charges a pool with a page word that is about to be published. */
+export function charge(pool: usize, word: u32): void {
+  const tag = tagOf(word);
+  if (tag == TAG_FILL || tag == TAG_CELL) count(pool, N_SAME_FILLED, 1);
+  else count(pool, N_ZBYTES, memoryBytes(word));
+}
+
+/** Takes a page word that has left the index off its pool. Before memoryFree, which forgets the sizes. */
+export function discharge(pool: usize, word: u32): void {
+  const tag = tagOf(word);
+  if (tag == TAG_FILL || tag == TAG_CELL) count(pool, N_SAME_FILLED, -1);
+  else count(pool, N_ZBYTES, -(<i64>memoryBytes(word)));
+  if (load<u32>(H_PERSISTENT_LIMIT_PAGES) != 0 && (load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0) {
+    atomic.sub<u32>(H_PERSISTENT_PAGES, 1);
+  }
+}
+
+/** Counts pages of a root slot up or down. */
+export function addPages(pool: usize, root: u32, pages: i32): void {
+  const cell = pool + P_PAGES + (root << 2);
+  atomic.store<u32>(cell, load<u32>(cell) + pages);
+}
+
+/**
+ * Takes a page that is there out of its object; the object disappears with its last page. Works on live objects and
+ * on doomed ones, which are in no trie and counted in no root slot any more.
+ */
+export function removePage(pool: usize, object: usize, index: u32): void {
+  treeRemove(object + O_ROOT, index, false);
+  raiseVersion(object, index);
+  const pages = load<u32>(object + O_PAGES) - 1;
+  store<u32>(object + O_PAGES, pages);
+  const place = objectPlace(object);
+  if (placeState(place) == OBJECT_DOOMED) return;
+  addPages(pool, placeRoot(place), -1);
+  if (pages != 0) return;
+  detachObject(pool, object);
+  forgetObject(pool, object);
+}
+
+/** Takes an object out of its pool's trie. */
+export function detachObject(pool: usize, object: usize): void {
+  const root = trieRoot(pool, placeRoot(objectPlace(object)));
+  detachFrom(root, object);
+}
+
+/** Takes an object out of the trie with this root word. */
+export function detachFrom(root: usize, object: usize): void {
+  const key = load<u32>(object + O_KEY);
+  const at = treeFind(root, key, true);
+  const head = addressOf(load<u32>(at));
+  const next = load<u32>(object + O_NEXT);
+  if (head == object) {
+    if (next == 0) treeRemove(root, key, true);
+    else atomic.store<u32>(at, wordOf(TAG_OBJECT, next));
+    return;
+  }
+  let before = head;
+  while (load<u32>(before + O_NEXT) != <u32>object) before = load<u32>(before + O_NEXT);
+  atomic.store<u32>(before + O_NEXT, next);
+}
+
+/** The cell of an object that is in no trie and has no pages: nothing takes it for an object any more. */
+export function forgetObject(pool: usize, object: usize): void {
+  atomic.store<u32>(object + O_PLACE, OBJECT_GONE);
+  emptiedAdd(object);
+  count(pool, N_OBJECTS, -1);
+}
+
+/** Whether an object's place is one where pages can be found. */
+export function isObjectPlace(place: u32): bool {
+  const state = placeState(place);
+  return (state == OBJECT_LIVE || state == OBJECT_DOOMED) && poolAddress(placePool(place)) != 0;
+}

@@ -1,0 +1,255 @@
+// Pools and clients: tables of frames, found by id, made and removed under ADMIN_LOCK.
+//
+// A pool is one frame: settings, name, 64 root slots of the trie of its objects (root slot and stripe lock follow
+// from the hash of the oid), detached trees that wait to be freed, and its counters. A client is one frame: weight,
+// cap, name, the lists of its slabs and memories, counters. Layout: memory/layout.ts.
+
+import {
+  frameAddress,
+  frameGive,
+  frameOf,
+  frameSetKind,
+  frameTake,
+} from '../memory/frame';
+import { N_CHECKSUM_FAILURES, count } from '../memory/counters';
+import {
+  ADMIN_LOCK,
+  C_CAP_FRAMES,
+  C_FRAMES,
+  C_FRAMES_MAX,
+  C_GROUPS,
+  C_GROUPS_MAX,
+  C_ID,
+  C_KINDS,
+  C_NAME,
+  C_NAME_LENGTH,
+  C_STATE,
+  C_WEIGHT,
+  C_ZV_HEAPS,
+  FRAME_SIZE,
+  H_CLIENTS_MAX,
+  H_CLIENT_TABLE,
+  H_POOLS_MAX,
+  H_POOL_TABLE,
+  KIND_CLIENT,
+  KIND_POOL,
+  POOL_LIVE,
+  POOL_SHARED,
+  P_CLIENT,
+  P_CODEC,
+  P_DEMOTE_TO,
+  P_FLAGS,
+  P_ID,
+  P_LIMIT_PAGES,
+  P_MEMBERS,
+  P_NAME,
+  P_NAME_LENGTH,
+  P_PAM,
+  P_STATE,
+  P_UUID,
+} from '../memory/layout';
+import { lock, unlock } from '../memory/lock';
+
+export const NAME_BYTES_MAX: u32 = 64;
+
+/** Results below zero of the functions that make things. */
+export const E_TABLE_FULL: i32 = -1;
+export const E_NO_MEMORY: i32 = -2;
+export const E_GONE: i32 = -3;
+
+@inline
+export function poolFrameOf(id: u32): u32 {
+  return atomic.load<u32>(load<u32>(H_POOL_TABLE) + (id << 2));
+}
+
+/** Address of a pool, 0 when there is none (destroyed, or never made). */
+@inline
+export function poolAddress(id: u32): usize {
+  if (id >= load<u32>(H_POOLS_MAX)) return 0;
+  return frameAddress(poolFrameOf(id));
+}
+
+@inline
+export function poolIsLive(pool: usize): bool {
+  return pool != 0 && atomic.load<u32>(pool + P_STATE) == POOL_LIVE;
+}
+
+function sameName(stored: usize, storedLength: u32, name: usize, length: u32): bool {
+  return storedLength == length && memory.compare(stored, name, length) == 0;
+}
+
+/** Id of the client with this name, -1 when there is none. Under ADMIN_LOCK. */
+function clientNamed(name: usize, length: u32): i32 {
+  const clients = load<u32>(H_CLIENTS_MAX);
+  for (let id: u32 = 1; id < clients; id++) {
+    const address = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (id << 2)));
+    if (address == 0 || load<u32>(address + C_STATE) == 0) continue;
+    if (sameName(address + C_NAME, load<u32>(address + C_NAME_LENGTH), name, length)) return <i32>id;
+  }
+  return -1;
+}
+
+/** Opens or creates a client by name; its id (1..), or a negative result. Weight and cap are only set at creation. */
+export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32): i32 {
+  lock(ADMIN_LOCK);
+  const id = clientNamed(name, length);
+  if (id >= 0) {
+    unlock(ADMIN_LOCK);
+    return id;
+  }
+  const table = load<u32>(H_CLIENT_TABLE);
+  const clients = load<u32>(H_CLIENTS_MAX);
+  // Id 0 is nobody: frames that belong to the arena itself.
+  let free: u32 = 1;
+  while (free < clients && load<u32>(table + (free << 2)) != 0) free++;
+  if (free == clients) {
+    unlock(ADMIN_LOCK);
+    return E_TABLE_FULL;
+  }
+  const frame = frameTake(0, KIND_CLIENT, 0);
+  if (frame == 0) {
+    unlock(ADMIN_LOCK);
+    return E_NO_MEMORY;
+  }
+  const client = frameAddress(frame);
+  memory.fill(client, 0, FRAME_SIZE);
+  store<u32>(client + C_ID, free);
+  store<u32>(client + C_WEIGHT, weight);
+  store<u32>(client + C_CAP_FRAMES, capFrames);
+  store<u32>(client + C_NAME_LENGTH, length);
+  memory.copy(client + C_NAME, name, length);
+  // The client's own frame counts as its first.
+  store<u32>(client + C_FRAMES, 1);
+  store<u32>(client + C_FRAMES_MAX, 1);
+  store<u32>(client + C_KINDS + (KIND_CLIENT << 2), 1);
+  store<u32>(client + C_GROUPS + 12, 1);
+  store<u32>(client + C_GROUPS_MAX + 12, 1);
+  store<u32>(client + C_STATE, 1);
+  frameSetKind(frame, free, KIND_CLIENT, 0);
+  atomic.store<u32>(table + (free << 2), frame);
+  unlock(ADMIN_LOCK);
+  return <i32>free;
+}
+
+/** Forgets a client whose pools are all gone: the host destroys them first. False when frames are left. */
+export function clientForget(id: u32): bool {
+  const cell = load<u32>(H_CLIENT_TABLE) + (id << 2);
+  lock(ADMIN_LOCK);
+  const frame = load<u32>(cell);
+  const client = frameAddress(frame);
+  if (frame == 0) {
+    unlock(ADMIN_LOCK);
+    return true;
+  }
+  // What is left are its own frame and the control areas of its zv heaps.
+  for (let i: usize = 0; i < 8; i += 4) {
+    const heap = load<u32>(client + C_ZV_HEAPS + i);
+    if (heap == 0) continue;
+    if (atomic.load<u32>(client + C_KINDS + ((8 + <u32>(i >> 2)) << 2)) != 0) continue;
+    store<u32>(client + C_ZV_HEAPS + i, 0);
+    frameGive(frameOf(heap));
+  }
+  const empty = atomic.load<u32>(client + C_FRAMES) == 1;
+  if (empty) {
+    atomic.store<u32>(cell, 0);
+    frameGive(frame);
+  }
+  unlock(ADMIN_LOCK);
+  return empty;
+}
+
+/** Id of a live pool with this owner and name, -1 when there is none. */
+export function poolNamed(client: u32, name: usize, length: u32): i32 {
+  const pools = load<u32>(H_POOLS_MAX);
+  for (let id: u32 = 0; id < pools; id++) {
+    const pool = poolAddress(id);
+    if (!poolIsLive(pool) || load<u32>(pool + P_CLIENT) != client) continue;
+    if (sameName(pool + P_NAME, load<u32>(pool + P_NAME_LENGTH), name, length)) return <i32>id;
+  }
+  return -1;
+}
+
+/** Id of the live shared pool with this UUID (16 bytes), -1 when there is none. */
+export function poolWithUuid(uuid: usize): i32 {
+  const pools = load<u32>(H_POOLS_MAX);
+  for (let id: u32 = 0; id < pools; id++) {
+    const pool = poolAddress(id);
+    if (!poolIsLive(pool) || (load<u32>(pool + P_FLAGS) & POOL_SHARED) == 0) continue;
+    if (load<u64>(pool + P_UUID) == load<u64>(uuid) && load<u64>(pool + P_UUID + 8) == load<u64>(uuid + 8)) {
+      return <i32>id;
+    }
+  }
+  return -1;
+}
+
+/**
+ * Opens or creates a pool: by UUID when `uuid` is not 0, else by owner and name. The flags, codec and so on only
+ * count at creation; the host compares what it got. Its id, or a negative result.
+ */
+export function poolOpen(
+  client: u32,
+  name: usize,
+  length: u32,
+  flags: u32,
+  codec: u32,
+  pam: u32,
+  uuid: usize,
+  limitPages: u32,
+  demoteTo: u32,
+): i32 {
+  lock(ADMIN_LOCK);
+  const found = uuid != 0 ? poolWithUuid(uuid) : poolNamed(client, name, length);
+  if (found >= 0) {
+    unlock(ADMIN_LOCK);
+    return found;
+  }
+  const owner = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)));
+  if (owner == 0) {
+    unlock(ADMIN_LOCK);
+    return E_GONE;
+  }
+  const table = load<u32>(H_POOL_TABLE);
+  const pools = load<u32>(H_POOLS_MAX);
+  let id: u32 = 0;
+  while (id < pools && load<u32>(table + (id << 2)) != 0) id++;
+  const frame = id == pools ? 0 : frameTake(client, KIND_POOL, 0);
+  if (frame == 0) {
+    unlock(ADMIN_LOCK);
+    return id == pools ? E_TABLE_FULL : E_NO_MEMORY;
+  }
+  const pool = frameAddress(frame);
+  memory.fill(pool, 0, FRAME_SIZE);
+  store<u32>(pool + P_ID, id);
+  store<u32>(pool + P_CLIENT, client);
+  store<u32>(pool + P_FLAGS, flags);
+  store<u32>(pool + P_CODEC, codec);
+  store<u32>(pool + P_PAM, pam);
+  store<u32>(pool + P_LIMIT_PAGES, limitPages);
+  store<u32>(pool + P_DEMOTE_TO, demoteTo);
+  store<u32>(pool + P_NAME_LENGTH, length);
+  memory.copy(pool + P_NAME, name, length);
+  if (uuid != 0) memory.copy(pool + P_UUID, uuid, 16);
+  setMember(pool, client, true);
+  store<u32>(pool + P_STATE, POOL_LIVE);
+  frameSetKind(frame, client, KIND_POOL, 0);
+  atomic.store<u32>(table + (id << 2), frame);
+  unlock(ADMIN_LOCK);
+  return <i32>id;
+}
+
+/** Grants or revokes a client's right to join a shared pool. */
+export function setMember(pool: usize, client: u32, granted: bool): void {
+  const word = pool + P_MEMBERS + ((client >>> 5) << 2);
+  const bit: u32 = 1 << (client & 31);
+  if (granted) atomic.or<u32>(word, bit);
+  else atomic.and<u32>(word, ~bit);
+}
+
+export function isMember(pool: usize, client: u32): bool {
+  return ((load<u32>(pool + P_MEMBERS + ((client >>> 5) << 2)) >>> (client & 31)) & 1) != 0;
+}
+
+/** A stored page did not decode to what was put: counted, and reported by whoever asked for it. */
+export function countDamage(pool: usize): void {
+  count(pool, N_CHECKSUM_FAILURES, 1);
+}

@@ -1,0 +1,138 @@
+// Reclaim of slab frames: evicts what the cells of one frame of an ephemeral pool's index lead to. Used when a
+// client has more such frames than others, that is when its pages hardly take any frames (same-filled pages).
+//
+//   objects         the whole object                   leaves, lowest nodes   their pages, at most 64 each
+//   page cells      the page                           higher nodes, tries    nothing: they go with what is below
+
+import { N_EVICTED, N_NODES, count } from '../memory/counters';
+import { frameEntry } from '../memory/frame';
+import { H_FIRST_FRAME, H_LAST_FRAME, H_SCAN_HAND, KIND_SLAB_EPH, S_GATHER } from '../memory/layout';
+import {
+  SLAB_CELL,
+  SLAB_LEAF15,
+  SLAB_LEAF5,
+  SLAB_NODE,
+  SLAB_OBJECT,
+  slabCellAddress,
+  slabCells,
+  slabCellUsed,
+  slabClassOf,
+} from '../memory/slab';
+import { slotAddress } from '../memory/slot';
+import { TAG_CELL, TAG_RAW, wordOf } from '../memory/word';
+import { CODEC_FILL, codecOf, indexOf, objectOf } from '../pam/descriptor';
+import { memoryFree } from '../pam/pam';
+import { K_EVICTED_INLINE, countClient } from './client-counters';
+import { addPages, detachObject, discharge, forgetObject } from './handle';
+import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeState } from './object';
+import { countEvicted, evict, lockObject, lockedObjectPool, unlockObject } from './reclaim';
+import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { doomObject, drain, noteDoomed } from './teardown';
+import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject, treeTakeUnit } from './tree';
+
+/** Table entries looked at in one call. */
+const PASS_MAX: u32 = 65536;
+/** Steps of freeing the evicted objects of a frame; the rest is left to later calls of drain(). */
+const DRAIN_STEPS: i32 = 256;
+
+/** Evicts what the next ephemeral slab frame of a client leads to; how many pages. */
+export function reclaimSlab(client: u32): u32 {
+  const first = load<u32>(H_FIRST_FRAME);
+  const last = load<u32>(H_LAST_FRAME);
+  const mine = KIND_SLAB_EPH | (client << 16);
+  let frame = load<u32>(H_SCAN_HAND);
+  for (let pass: u32 = 0; pass < PASS_MAX; pass++, frame++) {
+    if (frame < first || frame >= last) frame = first;
+    if ((load<u32>(frameEntry(frame)) & 0xffff000f) != mine) continue;
+    const pages = evictSlab(frame);
+    if (pages == 0) continue;
+    drain(DRAIN_STEPS);
+    store<u32>(H_SCAN_HAND, frame + 1);
+    countClient(client, K_EVICTED_INLINE, pages);
+    countEvicted(client, 0, pages);
+    return pages;
+  }
+  store<u32>(H_SCAN_HAND, frame);
+  return 0;
+}
+
+function evictSlab(frame: u32): u32 {
+  const cls = slabClassOf(frame);
+  if (cls > SLAB_CELL) return 0; // given away meanwhile, to another use
+  let pages: u32 = 0;
+  const cells = slabCells(cls);
+  for (let i: u32 = 0; i < cells; i++) {
+    if (!slabCellUsed(frame, cls, i)) continue;
+    const cell = slabCellAddress(frame, cls, i);
+    if (cls == SLAB_OBJECT) pages += evictObject(cell);
+    else if (cls == SLAB_CELL) pages += evictCell(cell);
+    else if (cls == SLAB_NODE) pages += nodeLevel(cell) == 0 ? evictUnit(nodeObject(cell), nodeKey(cell), cell) : 0;
+    else if (cls == SLAB_LEAF5 || cls == SLAB_LEAF15) pages += evictLeaf(cell, cls);
+  }
+  return pages;
+}
+
+function evictCell(cell: usize): u32 {
+  const tag = codecOf(cell) == CODEC_FILL ? TAG_CELL : TAG_RAW;
+  return evict(objectOf(cell), indexOf(cell), wordOf(tag, cell)) ? 1 : 0;
+}
+
+/** Any of a leaf's keys leads to it. */
+function evictLeaf(leaf: usize, cls: u32): u32 {
+  const entries: u32 = cls == SLAB_LEAF5 ? 5 : 15;
+  for (let i: u32 = 0; i < entries; i++) {
+    const entry = leaf + LEAF_ENTRIES + (i << 3);
+    if (atomic.load<u32>(entry + 4) == 0) continue;
+    return evictUnit(load<u32>(leaf + LEAF_OBJECT), load<u32>(entry), leaf);
+  }
+  return 0;
+}
+
+/** Takes a leaf or lowest node out of its object's tree and frees its pages. */
+function evictUnit(object: usize, key: u32, cell: usize): u32 {
+  reserveStart();
+  const stripe = lockObject(object);
+  if (stripe == 0) return 0;
+  const pool = lockedObjectPool();
+  const gather = slotAddress() + S_GATHER;
+  const taken = treeTakeUnit(object + O_ROOT, key, cell);
+  if (taken > 0) {
+    const pages = load<u32>(object + O_PAGES) - taken;
+    store<u32>(object + O_PAGES, pages);
+    const place = objectPlace(object);
+    if (placeState(place) == OBJECT_LIVE) {
+      addPages(pool, placeRoot(place), -taken);
+      if (pages == 0) {
+        detachObject(pool, object);
+        forgetObject(pool, object);
+      }
+    }
+    count(pool, N_EVICTED, taken);
+    count(pool, N_NODES, nodesChanged());
+    for (let i = 1; i <= taken; i++) discharge(pool, load<u32>(gather + (i << 2)));
+  }
+  unlockObject(stripe);
+  for (let i = 1; i <= taken; i++) memoryFree(load<u32>(gather + (i << 2)));
+  emptiedFree();
+  return taken > 0 ? taken : 0;
+}
+
+function evictObject(object: usize): u32 {
+  reserveStart();
+  const stripe = lockObject(object);
+  if (stripe == 0) return 0;
+  const place = objectPlace(object);
+  const pool = lockedObjectPool();
+  if (placeState(place) != OBJECT_LIVE) {
+    unlockObject(stripe);
+    return 0;
+  }
+  const pages = load<u32>(object + O_PAGES);
+  doomObject(pool, placePool(place), placeRoot(place), object);
+  count(pool, N_EVICTED, pages);
+  count(pool, N_NODES, nodesChanged());
+  noteDoomed(pool);
+  unlockObject(stripe);
+  emptiedFree();
+  return pages;
+}
