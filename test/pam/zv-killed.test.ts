@@ -34,12 +34,12 @@ function recovered(arena: ZvArena, pages: Pages): void {
   pages.expectIntact();
 }
 
-/** An arena with some pages, most of its frames in use. */
-function filled(seed: number): { arena: ZvArena; pages: Pages } {
+/** An arena with some pages in all its heaps. */
+function filled(seed: number, steps: number): { arena: ZvArena; pages: Pages } {
   const arena = new ZvArena(module, 90);
   const pages = new Pages(arena);
   const next = numbersFrom(seed);
-  for (let i = 0; i < 120; i++) {
+  for (let i = 0; i < steps; i++) {
     if (next(3) === 0 && pages.all.length > 0) pages.drop(next(pages.all.length));
     else pages.put(next(HEAP_COUNT), drawStored(next));
   }
@@ -54,7 +54,7 @@ describe('a thread that dies before any store of zv', () => {
       let nth = 0;
       let died = true;
       while (died && ++nth < STORES_MAX) {
-        const { arena, pages } = filled(seed);
+        const { arena, pages } = filled(seed, 120);
         died = dies(arena, nth, () => arena.alloc(seed % HEAP_COUNT, size)); // never published: freed by recovery
         recovered(arena, pages);
         if (died) deaths++;
@@ -66,31 +66,49 @@ describe('a thread that dies before any store of zv', () => {
 
   test('while it frees leaves all other pages whole and no byte lost', () => {
     let deaths = 0;
+    let framesBack = 0;
     for (let seed = 1; seed <= 12; seed++) {
       let nth = 0;
       let died = true;
       while (died && ++nth < STORES_MAX) {
-        const { arena, pages } = filled(seed);
-        const { heap, block } = pages.forget(seed % pages.all.length);
-        died = dies(arena, nth, () => arena.free(heap, block));
+        const { arena, pages } = filled(seed, 120);
+        const neighbours = pages.all
+          .filter(({ heap }) => heap === seed % HEAP_COUNT)
+          .toSorted((a, b) => a.block - b.block)
+          .slice(seed % 4)
+          .slice(0, 5);
+        const [victim] = neighbours.splice(seed % 5, 1);
+        // In half of the cases what lies beside it was freed before, so that whole frames can be cut out.
+        if (seed % 2 === 0) for (const page of neighbours) pages.drop(pages.all.indexOf(page));
+        pages.forget(pages.all.indexOf(victim!));
+        const { freeFrames } = arena;
+        died = dies(arena, nth, () => arena.free(victim!.heap, victim!.block));
+        if (!died) framesBack += arena.freeFrames - freeFrames;
         recovered(arena, pages);
         if (died) deaths++;
       }
       expect(died).toBe(false);
     }
     expect(deaths).toBeGreaterThan(100);
+    expect(framesBack).toBeGreaterThan(4);
   });
 
   test('while it recovers leaves a heap that the next recovery makes whole', () => {
-    const { arena: whole, pages: all } = filled(3);
-    const stores = storesOf(whole, () => whole.recover(all.all.map(({ block }) => block)));
-    for (let nth = 1; nth < stores; nth += 7) {
-      const { arena, pages } = filled(3);
-      for (let i = pages.all.length - 1; i > 0; i -= 3) pages.forget(i);
-      dies(arena, nth, () => arena.recover(pages.all.map(({ block }) => block)));
+    const start = () => {
+      const { arena, pages } = filled(3, 60);
+      // What the index does not reach: at the low end of each heap several frames in a row.
+      pages.all.sort((a, b) => b.block - a.block);
+      while (pages.all.length > 10) pages.all.pop();
+      return { arena, pages, recover: () => arena.recover(pages.all.map(({ block }) => block)) };
+    };
+    const { arena, recover } = start();
+    const stores = storesOf(arena, recover);
+    expect(stores).toBeGreaterThan(300);
+    for (let nth = 1; nth <= stores; nth++) {
+      const { arena, pages, recover } = start();
+      expect(dies(arena, nth, recover)).toBe(true);
       recovered(arena, pages);
     }
-    expect(stores).toBeGreaterThan(300);
   });
 });
 
