@@ -130,7 +130,7 @@ export class ZvArena {
     this.#call.zvFree!(this.#heap(heap), block);
   }
 
-  describe(block: number, codec: number, length: number, sum: number, index: number): void {
+  fillIn(block: number, codec: number, length: number, sum: number, index: number): void {
     this.#call.zvDescribe!(block, codec, length, sum, index);
   }
 

@@ -29,7 +29,7 @@ export function drawStored(next: (below: number) => number): number {
 }
 
 export function fillPage(arena: ZvArena, { block, stored, seed }: Page): void {
-  arena.describe(block, 1, 1 + (seed % 4096), seed, ~seed >>> 0);
+  arena.fillIn(block, 1, 1 + (seed % 4096), seed, ~seed >>> 0);
   const data = arena.data(block, stored);
   for (let i = 0; i < stored; i++) data[i] = (seed * 31 + i) & 0xff;
 }
