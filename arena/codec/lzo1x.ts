@@ -42,7 +42,7 @@ const SHORT_RUN: u32 = 18;
 /** Longest run the first byte of a stream can announce. */
 const FIRST_RUN: u32 = 238;
 /** After 2^this misses in a row the search takes one byte more a step. */
-const SKIP_SHIFT: u32 = 5;
+const SKIP_SHIFT: u32 = 6;
 /** End mark 0x11 0 0. */
 const END_BYTES: u32 = 3;
 

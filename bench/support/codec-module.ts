@@ -5,7 +5,7 @@ import asc from 'assemblyscript/asc';
 /** Behind every buffer a codec reads or writes (SLACK_BYTES in arena/codec/bytes.ts). */
 export const SLACK_BYTES = 64;
 /** Scratch of a compressor (TABLE_BYTES in arena/codec/bytes.ts). */
-export const TABLE_BYTES = 4096;
+export const TABLE_BYTES = 8192;
 
 const SOURCES = ['lz4.ts', 'lzo1x.ts', 'page-scan.ts'].map((name) => `arena/codec/${name}`);
 const ROOT = new URL('../../', import.meta.url);
