@@ -36,7 +36,7 @@ test('a line never reaches the edge of the terminal, however narrow', () => {
     progress.update({
       title: 'tmem',
       share: 0.5,
-      parts: ['a long part', 'another long part', 'a third', 'and a last one'],
+      parts: ['a rather long part', 'another long part', 'a third', 'and a last one'],
     });
     const width = stripVTControlCharacters(written[0]).replace('\r', '').length;
     expect(width).toBe(room);
