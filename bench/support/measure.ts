@@ -11,7 +11,7 @@ const THREAD_CLOCK = 3;
  */
 function openThreadClock(): () => number {
   const wasi = new WASI({ version: 'preview1' });
-  const memory = new WebAssembly.Memory({ initial: 1 });
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   wasi.initialize({ exports: { memory } });
   const read = wasi.wasiImport.clock_time_get as (
     clock: number,
