@@ -3,7 +3,7 @@
 // unwound by an abort in between, the host abandons the slot and recovers.
 
 import { N_FLOBJ_FOUND, N_FLOBJ_TOTAL, N_FLUSH_FOUND, N_FLUSH_TOTAL, count, poolPages } from './memory/counters';
-import { PAGE_SIZE, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
+import { PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
 import { enter, leave, slotAddress } from './memory/slot';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
@@ -12,13 +12,67 @@ import { MISS, REFUSED_POOL_GONE } from './tmem/outcome';
 import { exchange, exchangedOutcome, readAt, writeAt } from './tmem/partial';
 import { clientForget, clientOpen, isMember, poolAddress, poolNamed, poolOpen, setMember } from './tmem/pool';
 import { put } from './tmem/put';
-import { shrink } from './tmem/reclaim';
+import { enforceCap, shrink } from './tmem/reclaim';
 import { recover, recoveryIsNeeded } from './tmem/recovery';
 import { removeHandle } from './tmem/remove';
 import { clientRow, poolRow } from './tmem/statistics';
 import { destroyPool, drain, flushObject, flushPool } from './tmem/teardown';
 import { walkNext } from './tmem/walk';
 
+export {
+  CLIENT_COUNTER_WORDS,
+  C_CAP_FRAMES,
+  C_FROZEN,
+  C_NAME,
+  C_NAME_LENGTH,
+  C_WEIGHT,
+  HISTOGRAM_BINS,
+  H_ADDRESS_MAX,
+  H_ALLOCATIONS,
+  H_CLIENTS_MAX,
+  H_CLIENT_TABLE,
+  H_DEBUG_MAX_SLOTS_LOCKED,
+  H_DOOMED_POOLS,
+  H_FAIL_COUNTDOWN,
+  H_FIRST_FRAME,
+  H_FRAMES,
+  H_FREE_FRAMES,
+  H_FREE_FRAMES_MIN,
+  H_FROZEN,
+  H_LOCK_TIMEOUTS,
+  H_LOCK_TIMEOUT_MS,
+  H_LOCK_WAITS,
+  H_MAGIC,
+  H_PERSISTENT_LIMIT_PAGES,
+  H_POOLS_MAX,
+  H_POOL_TABLE,
+  H_RECOVERIES,
+  H_RETIRED_STORE,
+  H_SHRINKS,
+  H_SLOTS,
+  H_SLOT_BYTES,
+  H_STAGING_PAGES,
+  H_STORE_INCOMPRESSIBLE,
+  H_THREADS,
+  H_UNBUDDIED_FIRST,
+  H_VERIFY,
+  H_VERSION,
+  H_ZV_MAX_MEAN_BYTES,
+  H_ZV_MAX_PAGE_BYTES,
+  LAYOUT_MAGIC,
+  LAYOUT_VERSION,
+  POOL_COUNTER_WORDS,
+  P_CLIENT,
+  P_CODEC,
+  P_FLAGS,
+  P_LIMIT_PAGES,
+  P_NAME,
+  P_NAME_LENGTH,
+  P_PAM,
+  P_STATE,
+  P_UUID,
+  S_STATE,
+} from './memory/layout';
 export { format } from './memory/format';
 export { slotAbandon, slotClaim, slotRelease, slotsThreadEnded } from './memory/slot';
 export { recoveryIsNeeded };
@@ -234,6 +288,13 @@ export function shrinkBy(frames: u32): u32 {
   return freed;
 }
 
+/** Evicts what a client holds above its cap, as far as it is ephemeral. */
+export function trimClient(client: u32): void {
+  enter(0);
+  enforceCap(client);
+  leave();
+}
+
 export function drainSteps(steps: i32): i32 {
   enter(0);
   const taken = drain(steps);
@@ -258,6 +319,14 @@ export function clientStatistics(client: u32): usize {
   const row = clientRow(client);
   leave();
   return row;
+}
+
+/** Codec of pages put from now on; pages that are there keep theirs. */
+export function setCodec(pool: u32, codec: u32): i32 {
+  if (!begin(pool)) return -1;
+  store<u32>(handlePool() + P_CODEC, codec);
+  leave();
+  return 0;
 }
 
 export function pagesOf(pool: u32): u32 {

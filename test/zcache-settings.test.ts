@@ -56,7 +56,7 @@ describe('store settings', () => {
       arenas: 1,
       threads: 8,
       pools: 4096,
-      clients: 256,
+      clients: 255,
       stagingPages: 64,
       codec: 'lz4',
       ephemeralPam: 'zbud',

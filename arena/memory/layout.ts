@@ -57,6 +57,9 @@ export const H_RECOVERIES: usize = HEADER + 140;
 export const H_ADDRESS_MAX: usize = HEADER + 144;
 export const H_FREE_FRAMES_MIN: usize = HEADER + 148; // least H_FREE_FRAMES ever: gives the maximum in use
 export const H_DEBUG_MAX_SLOTS_LOCKED: usize = HEADER + 152; // debug: most index slots touched in one lock hold
+export const H_LOCK_WAITS: usize = HEADER + 156; // times a lock was not free at the first look
+export const H_LOCK_TIMEOUTS: usize = HEADER + 160;
+export const H_SHRINKS: usize = HEADER + 164;
 export const H_RETIRED_STORE: usize = HEADER + 512; // u64 counters of clients that were removed
 
 // ---- locks (at LOCKS): 64 bytes apart, so that two locks never share a cache line ---------------------
@@ -142,7 +145,7 @@ export const P_RAW_PAGES: usize = 36; // pages held raw, atomic; only raw pools 
 export const P_DOOMED: usize = 40; // 1 = something detached is waiting in P_DOOMED_TREES or _OBJECTS
 export const P_UUID: usize = 48; // 16 bytes, shared pools
 export const P_NAME: usize = 64; // 64 bytes
-export const P_MEMBERS: usize = 128; // shared pools: 32 bytes, a bit a client id that was granted (ids below 256)
+export const P_MEMBERS: usize = 128; // shared pools: 128 bytes, a bit a client id that was granted (ids below 1024)
 export const P_ROOTS: usize = 256;
 export const P_DOOMED_TREES: usize = 512;
 export const P_DOOMED_OBJECTS: usize = 768;

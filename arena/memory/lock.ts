@@ -13,7 +13,9 @@ import {
   CLIENT_LOCK_SETS,
   FRAME_LOCK,
   H_DEBUG_MAX_SLOTS_LOCKED,
+  H_LOCK_TIMEOUTS,
   H_LOCK_TIMEOUT_MS,
+  H_LOCK_WAITS,
   H_SLOTS,
   H_SLOT_BYTES,
   LOCKS,
@@ -68,6 +70,7 @@ function lockSlow(address: usize): void {
   for (let i = 0; i < SPINS; i++) {
     if (atomic.load<u32>(address) == 0 && atomic.cmpxchg<u32>(address, 0, owner) == 0) return;
   }
+  atomic.add<u32>(H_LOCK_WAITS, 1);
   const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
   for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
     const seen = atomic.load<u32>(address);
@@ -80,6 +83,7 @@ function lockSlow(address: usize): void {
     if ((seen & WAITERS) == 0 && atomic.cmpxchg<u32>(address, seen, seen | WAITERS) != seen) continue;
     atomic.wait<u32>(address, seen | WAITERS, SLEEP_NS);
   }
+  atomic.add<u32>(H_LOCK_TIMEOUTS, 1);
   abortOperation(ABORT_BUSY, <i32>address);
 }
 

@@ -4,14 +4,7 @@
 // from the hash of the oid), detached trees that wait to be freed, and its counters. A client is one frame: weight,
 // cap, name, the lists of its slabs and memories, counters. Layout: memory/layout.ts.
 
-import {
-  frameAddress,
-  frameGive,
-  frameOf,
-  frameSetKind,
-  frameTake,
-} from '../memory/frame';
-import { N_CHECKSUM_FAILURES, count } from '../memory/counters';
+import { frameAddress, frameGive, frameOf, frameSetKind, frameTake } from '../memory/frame';
 import {
   ADMIN_LOCK,
   C_CAP_FRAMES,
@@ -49,6 +42,7 @@ import {
   P_UUID,
 } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
+import { retireClient } from './client-counters';
 
 export const NAME_BYTES_MAX: u32 = 64;
 
@@ -151,6 +145,7 @@ export function clientForget(id: u32): bool {
   }
   const empty = atomic.load<u32>(client + C_FRAMES) == 1;
   if (empty) {
+    retireClient(client);
     atomic.store<u32>(cell, 0);
     frameGive(frame);
   }
@@ -247,9 +242,4 @@ export function setMember(pool: usize, client: u32, granted: bool): void {
 
 export function isMember(pool: usize, client: u32): bool {
   return ((load<u32>(pool + P_MEMBERS + ((client >>> 5) << 2)) >>> (client & 31)) & 1) != 0;
-}
-
-/** A stored page did not decode to what was put: counted, and reported by whoever asked for it. */
-export function countDamage(pool: usize): void {
-  count(pool, N_CHECKSUM_FAILURES, 1);
 }

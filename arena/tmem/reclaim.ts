@@ -20,12 +20,14 @@ import {
   frameTakeFailure,
 } from '../memory/frame';
 import {
+  C_CAP_FRAMES,
   C_FRAMES,
   C_KINDS,
   C_WEIGHT,
   H_CLIENTS_MAX,
   H_DOOMED_POOLS,
   H_FREE_FRAMES,
+  H_SHRINKS,
   H_UNBUDDIED_FIRST,
   KIND_RAW_EPH,
   KIND_SLAB_EPH,
@@ -94,6 +96,7 @@ export function reclaimForTake(client: u32, persistent: bool): bool {
 
 /** Evicts until `frames` more frames are free, or nothing is left to evict; how many became free, at most. */
 export function shrink(frames: u32): u32 {
+  atomic.add<u32>(H_SHRINKS, 1);
   let freed: u32 = 0;
   while (freed < frames) {
     drain(DRAIN_STEPS);
@@ -106,6 +109,21 @@ export function shrink(frames: u32): u32 {
     if (after > before) freed += after - before;
   }
   return freed;
+}
+
+/** Evicts until a client that was given a lower cap is within it, or has nothing left to evict. */
+export function enforceCap(client: u32): void {
+  const address = clientAddress(client);
+  if (address == 0) return;
+  for (;;) {
+    const cap = load<u32>(address + C_CAP_FRAMES);
+    if (cap == 0 || atomic.load<u32>(address + C_FRAMES) <= cap) return;
+    if (atomic.load<u32>(H_DOOMED_POOLS) != 0 && drain(DRAIN_STEPS) > 0) continue;
+    lock(RECLAIM_LOCK);
+    const freed = reclaimFrom(client, 1);
+    unlock(RECLAIM_LOCK);
+    if (freed == 0) return;
+  }
 }
 
 /** Reclaims up to `frames` frames of whoever is furthest above its share. Under RECLAIM_LOCK. */

@@ -58,8 +58,8 @@ const settingsSchema = v.object({
   threads: v.optional(whole(1, 128), 8),
   /** Pools at one time. A pool id has 16 bits and 0 is none. */
   pools: v.optional(whole(1, 65_535), 4096),
-  /** Clients at one time. */
-  clients: v.optional(whole(1, 4096), 256),
+  /** Clients at one time. A pool has a bit for each client that may share it. */
+  clients: v.optional(whole(1, 1023), 255),
   /** Pages of each thread's staging area inside the arena. */
   stagingPages: v.optional(whole(STAGING_PAGES_MIN, STAGING_PAGES_MAX, 'pages')),
   /** Codec of pools that name none. */

@@ -1,0 +1,97 @@
+/**
+ * The arenas of a store in one thread, and which of them a page lives in.
+ *
+ * A store has one arena up to 4 GiB and several above. A page's arena follows from a hash of its oid and of the range
+ * of 256 indexes it lies in, so one object may outgrow one arena. Pools and clients exist in every arena, under the
+ * same name; ids may differ from arena to arena.
+ */
+
+import { type Arena, ArenaAbort } from '../arena/index.ts';
+import { TmemError } from './errors.ts';
+import type { Oid } from './oid.ts';
+
+/** 256 pages, 1 MiB: neighbours stay together, large objects spread. */
+const RANGE_SHIFT = 8;
+
+export class Arenas {
+  readonly all: readonly Arena[];
+  readonly #first: Arena;
+  #closed = false;
+
+  constructor(all: readonly Arena[]) {
+    this.all = all;
+    this.#first = all[0];
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Number of the arena that a page lives in. */
+  place(oid: Oid, index: number): number {
+    if (this.all.length === 1) return 0;
+    let hash = Math.imul(oid.w0 ^ Math.imul(oid.w1, 0x85ebca6b), 0xc2b2ae35);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ oid.w2 ^ Math.imul(oid.w3, 0x27d4eb2f), 0x165667b1);
+    hash = Math.imul(hash ^ (hash >>> 13) ^ oid.w4 ^ Math.imul(oid.w5, 0x9e3779b1), 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 16) ^ (index >>> RANGE_SHIFT), 0xc2b2ae35);
+    return ((hash ^ (hash >>> 15)) >>> 0) % this.all.length;
+  }
+
+  /** Arenas are usable: open, and nothing left to recover in this thread. */
+  check(): void {
+    if (this.#closed)
+      throw new TmemError('TMEM_ERR_CLOSED', 'the store was closed in this thread; open or attach again');
+    if (this.#first.needsRecovery) this.recover();
+  }
+
+  /** An operation threw: recovers and returns when it can be repeated. */
+  recoverFrom(arena: Arena, error: unknown): void {
+    try {
+      arena.recoverFrom(error);
+    } catch (cause) {
+      throw asTmemError(cause);
+    }
+  }
+
+  recover(): void {
+    try {
+      for (const arena of this.all) if (arena.needsRecovery) arena.recover();
+    } catch (cause) {
+      throw asTmemError(cause);
+    }
+  }
+
+  /** Calls the arena; when the operation was cut short by a dead thread's lock, recovers and repeats it. */
+  run<T>(arena: Arena, call: () => T): T {
+    for (;;) {
+      try {
+        return call();
+      } catch (error) {
+        this.recoverFrom(arena, error);
+      }
+    }
+  }
+
+  /** Gives this thread's slots back. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const arena of this.all) arena.wasm.slotRelease();
+  }
+}
+
+function asTmemError(error: unknown): unknown {
+  if (!(error instanceof ArenaAbort)) return error;
+  if (error.reason === 'busy') {
+    return new TmemError(
+      'TMEM_ERR_BUSY',
+      `${error.message}; raise lockTimeoutMs or find the thread that is stopped`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new TmemError('TMEM_ERR_DAMAGED', `${error.message}; stop using this store and open a new one`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,419 @@
+/**
+ * Pool: a set of pages with one lifetime rule. The public face of the core: put, get, flush and their kin.
+ *
+ * Everything here is synchronous, takes microseconds, allocates nothing on the heap for whole pages, and may be called
+ * from any thread that opened the pool. A page is 1 to 4096 bytes and keeps its exact length. Any buffer that is a
+ * view of the store's own memory (`store.staging`) is read and written in place.
+ */
+
+import type { Arena } from '../arena/index.ts';
+import type { Arenas } from './arenas.ts';
+import { TmemError } from './errors.ts';
+import { Oid } from './oid.ts';
+import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
+import { walkArena } from './walk.ts';
+
+export const PAGE_BYTES = 4096;
+const INDEX_MAX = 0xffff_ffff;
+/** Pages of one call into the arena; results have room for 64, and one thread's staging areas for as many. */
+const RANGE_PAGES_MAX = 64;
+
+const DEFAULT = 0;
+const KEEP = 1;
+const FREE = 2;
+
+export type PoolKind = 'ephemeral' | 'persistent';
+
+/** A page's place: what a walk yields. */
+export interface Handle {
+  readonly oid: Oid;
+  readonly index: number;
+}
+
+export interface ExchangeResult {
+  /** Length of the page that was there, 0 = none. */
+  length: number;
+  outcome: PutOutcome;
+}
+
+/** What a pool is, as it was created. */
+export interface PoolDescription {
+  readonly name: string;
+  readonly kind: PoolKind;
+  readonly codec: 'lz4' | 'lzo';
+  readonly pam: 'zbud' | 'zv' | 'raw';
+  /** UUID of a shared pool, else null. */
+  readonly shared: string | null;
+}
+
+export class Pool {
+  readonly name: string;
+  readonly kind: PoolKind;
+  readonly codec: 'lz4' | 'lzo';
+  readonly pam: 'zbud' | 'zv' | 'raw';
+  readonly shared: string | null;
+  protected readonly arenas: Arenas;
+  /** The pool's id in each arena. */
+  protected readonly ids: readonly number[];
+  readonly #exchanged: ExchangeResult = { length: 0, outcome: 'stored' };
+  #destroyed = false;
+
+  constructor(arenas: Arenas, ids: readonly number[], about: PoolDescription) {
+    this.arenas = arenas;
+    this.ids = ids;
+    this.name = about.name;
+    this.kind = about.kind;
+    this.codec = about.codec;
+    this.pam = about.pam;
+    this.shared = about.shared;
+  }
+
+  /** Id of the pool in the store's first arena. */
+  get id(): number {
+    return this.ids[0];
+  }
+
+  /** Pages in the pool now. */
+  get pages(): number {
+    this.#check();
+    return this.#sum((arena, id) => arena.wasm.pagesOf(id));
+  }
+
+  /** Stores a page. What was there is replaced, or, when the put is refused, gone. */
+  put(oid: Oid, index: number, bytes: Uint8Array): PutOutcome {
+    this.#checkHandle(oid, index);
+    checkPage(bytes);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const id = this.ids[at];
+    for (;;) {
+      try {
+        const source = arena.bringIn(bytes);
+        return outcomeOf(
+          arena.wasm.pagePut(id, oid.w0, oid.w1, oid.w2, oid.w3, oid.w4, oid.w5, index, source, bytes.length),
+        );
+      } catch (error) {
+        this.arenas.recoverFrom(arena, error);
+      }
+    }
+  }
+
+  /** Copies a page to `out`; its length, 0 = miss. A private ephemeral pool gives the page away, others keep it. */
+  get(oid: Oid, index: number, out: Uint8Array): number {
+    return this.#get(oid, index, out, DEFAULT);
+  }
+
+  /** As get; the page stays. */
+  getAndKeep(oid: Oid, index: number, out: Uint8Array): number {
+    return this.#get(oid, index, out, KEEP);
+  }
+
+  /** As get; the page is removed. */
+  getAndFree(oid: Oid, index: number, out: Uint8Array): number {
+    return this.#get(oid, index, out, FREE);
+  }
+
+  #get(oid: Oid, index: number, out: Uint8Array, mode: number): number {
+    this.#checkHandle(oid, index);
+    checkBuffer(out);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const id = this.ids[at];
+    for (;;) {
+      try {
+        const length = arena.wasm.pageGet(
+          id,
+          oid.w0,
+          oid.w1,
+          oid.w2,
+          oid.w3,
+          oid.w4,
+          oid.w5,
+          index,
+          arena.outFor(out),
+          out.length,
+          mode,
+        );
+        if (length > 0) arena.takeOut(out, length);
+        else if (length < 0) this.#failedGet(length, index, out);
+        return length;
+      } catch (error) {
+        this.arenas.recoverFrom(arena, error);
+      }
+    }
+  }
+
+  #failedGet(code: number, index: number, out: Uint8Array): never {
+    if (code === CODE.tooShort) {
+      throw new TmemError(
+        'TMEM_ERR_PAGE_LENGTH',
+        `get: the page at index ${index} is longer than the ${out.length} bytes of the buffer; nothing was changed`,
+      );
+    }
+    throw new TmemError(
+      'TMEM_ERR_DAMAGED',
+      `get: the page at index ${index} of pool '${this.name}' is damaged`,
+    );
+  }
+
+  /** Copies part of a page, from `offset` on, leaving it in the store; the bytes copied (0 behind its end), -1 = miss. */
+  readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number {
+    this.#checkHandle(oid, index);
+    checkOffset('readAt', offset, 0);
+    checkBuffer(out);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    const capacity = Math.min(out.length, PAGE_BYTES);
+    const bytes = this.arenas.run(arena, () =>
+      arena.wasm.pageReadAt(this.ids[at], w0, w1, w2, w3, w4, w5, index, offset, arena.outFor(out), capacity),
+    );
+    if (bytes === CODE.notThere) return -1;
+    if (bytes < 0) this.#failedGet(bytes, index, out);
+    if (bytes > 0) arena.takeOut(out, bytes);
+    return bytes;
+  }
+
+  /** Replaces part of a page; a page that ends before it grows, with zeroes in between. Refused: nothing changed. */
+  writeAt(oid: Oid, index: number, offset: number, bytes: Uint8Array): PutOutcome | 'miss' {
+    this.#checkHandle(oid, index);
+    checkPage(bytes);
+    checkOffset('writeAt', offset, bytes.length);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    const code = this.arenas.run(arena, () => {
+      const source = arena.bringIn(bytes);
+      return arena.wasm.pageWriteAt(
+        this.ids[at],
+        w0,
+        w1,
+        w2,
+        w3,
+        w4,
+        w5,
+        index,
+        offset,
+        source,
+        bytes.length,
+      );
+    });
+    return code === CODE.notThere ? 'miss' : outcomeOf(code);
+  }
+
+  /**
+   * Stores a page and copies the one it replaces to `out` (at least as long as that page; 4096 bytes always do), in one
+   * step. A refused exchange still returns the old page and empties the handle. The object returned is reused by
+   * the pool's next exchange.
+   */
+  exchange(oid: Oid, index: number, bytes: Uint8Array, out: Uint8Array): ExchangeResult {
+    this.#checkHandle(oid, index);
+    checkPage(bytes);
+    checkBuffer(out);
+    if (out.length < PAGE_BYTES) {
+      throw new TmemError(
+        'TMEM_ERR_PAGE_LENGTH',
+        `exchange: the buffer needs ${PAGE_BYTES} bytes, got ${out.length}`,
+      );
+    }
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    const length = this.arenas.run(arena, () => {
+      const source = arena.bringIn(bytes);
+      return arena.wasm.pageExchange(this.ids[at], w0, w1, w2, w3, w4, w5, index, source, bytes.length);
+    });
+    if (length === CODE.damaged) this.#failedGet(length, index, out);
+    if (length > 0) arena.takeExchanged(out, length);
+    this.#exchanged.length = Math.max(length, 0);
+    this.#exchanged.outcome = outcomeOf(length < 0 ? length : arena.wasm.pageExchanged());
+    return this.#exchanged;
+  }
+
+  /** Makes a page unreachable; whether there was one. */
+  flushPage(oid: Oid, index: number): boolean {
+    this.#checkHandle(oid, index);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    return this.arenas.run(
+      arena,
+      () => arena.wasm.pageFlush(this.ids[at], w0, w1, w2, w3, w4, w5, index) !== 0,
+    );
+  }
+
+  /** Makes all pages of an object unreachable; how many there were. */
+  flushObject(oid: Oid): number {
+    this.#checkHandle(oid, 0);
+    return this.#sum((arena, id) =>
+      arena.wasm.objectFlush(id, oid.w0, oid.w1, oid.w2, oid.w3, oid.w4, oid.w5),
+    );
+  }
+
+  /** Empties the pool and keeps it; how many pages there were. */
+  flush(): number {
+    this.#check();
+    return this.#sum((arena, id) => Math.max(arena.wasm.emptyPool(id), 0));
+  }
+
+  /** Stores whole pages (4096 bytes each) under consecutive indexes; how many were. `outcomes[i]` says what became of each. */
+  putRange(oid: Oid, firstIndex: number, bytes: Uint8Array, outcomes?: PutOutcome[]): number {
+    const pages = this.#checkRange(oid, firstIndex, bytes);
+    let stored = 0;
+    if (!this.#isInArena(bytes)) {
+      for (let i = 0; i < pages; i++) {
+        const outcome = this.put(oid, firstIndex + i, bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+        if (outcomes !== undefined) outcomes[i] = outcome;
+        if (outcome === 'stored') stored++;
+      }
+      return stored;
+    }
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    for (const { arena, id, from, count } of this.#pieces(oid, firstIndex, pages)) {
+      const source = arena.bringIn(bytes) + from * PAGE_BYTES;
+      stored += this.arenas.run(arena, () =>
+        arena.wasm.rangePut(id, w0, w1, w2, w3, w4, w5, firstIndex + from, source, count),
+      );
+      if (outcomes === undefined) continue;
+      for (let i = 0; i < count; i++) outcomes[from + i] = outcomeOf(arena.word(arena.arguments + 4 * i) | 0);
+    }
+    return stored;
+  }
+
+  /**
+   * Copies whole pages from consecutive indexes to `out`, page i to byte 4096 * i; how many were found. `lengths[i]` is
+   * each page's length, 0 = miss. What `out` holds behind short and missed pages is left as it was.
+   */
+  getRange(oid: Oid, firstIndex: number, out: Uint8Array, lengths?: number[]): number {
+    const pages = this.#checkRange(oid, firstIndex, out);
+    let found = 0;
+    if (!this.#isInArena(out)) {
+      for (let i = 0; i < pages; i++) {
+        const length = this.get(oid, firstIndex + i, out.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+        if (lengths !== undefined) lengths[i] = length;
+        if (length > 0) found++;
+      }
+      return found;
+    }
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    for (const { arena, id, from, count } of this.#pieces(oid, firstIndex, pages)) {
+      const target = arena.outFor(out) + from * PAGE_BYTES;
+      found += this.arenas.run(arena, () =>
+        arena.wasm.rangeGet(id, w0, w1, w2, w3, w4, w5, firstIndex + from, target, count, DEFAULT),
+      );
+      for (let i = 0; i < count; i++) {
+        const length = arena.word(arena.arguments + 4 * i) | 0;
+        if (length < 0) this.#failedGet(length, firstIndex + from + i, out);
+        if (lengths !== undefined) lengths[from + i] = length;
+      }
+    }
+    return found;
+  }
+
+  /** Every handle in the pool, while others may change it: a handle that is there all the time comes exactly once. */
+  *walk(): IterableIterator<Handle> {
+    this.#check();
+    for (const [at, arena] of this.arenas.all.entries()) {
+      yield* walkArena(this.arenas, arena, this.ids[at]);
+    }
+  }
+
+  /** Ends the pool: every page is unreachable when this returns, its memory follows in steps. */
+  destroy(): void {
+    this.#check();
+    for (const [at, arena] of this.arenas.all.entries()) {
+      this.arenas.run(arena, () => arena.wasm.removePool(this.ids[at]));
+    }
+    this.#destroyed = true;
+  }
+
+  /** Whether the buffer is a view of the store's only arena. */
+  #isInArena(bytes: Uint8Array): boolean {
+    return this.arenas.all.length === 1 && bytes.buffer === this.arenas.all[0].buffer;
+  }
+
+  /** Parts of a range that one call can do. */
+  *#pieces(oid: Oid, firstIndex: number, pages: number) {
+    for (let from = 0; from < pages; from += RANGE_PAGES_MAX) {
+      const at = this.arenas.place(oid, firstIndex + from);
+      yield {
+        arena: this.arenas.all[at],
+        id: this.ids[at],
+        from,
+        count: Math.min(RANGE_PAGES_MAX, pages - from),
+      };
+    }
+  }
+
+  #sum(count: (arena: Arena, id: number) => number): number {
+    let sum = 0;
+    for (const [at, arena] of this.arenas.all.entries()) {
+      sum += this.arenas.run(arena, () => count(arena, this.ids[at]) >>> 0);
+    }
+    return sum;
+  }
+
+  #check(): void {
+    this.arenas.check();
+    if (this.#destroyed) {
+      throw new TmemError('TMEM_ERR_POOL_GONE', `pool '${this.name}' was destroyed; open it again by name`);
+    }
+  }
+
+  #checkHandle(oid: Oid, index: number): void {
+    this.#check();
+    if (!(oid instanceof Oid))
+      throw new TmemError('TMEM_ERR_TYPE', 'oid: expected an Oid; make one with Oid.from…');
+    if (index >>> 0 !== index) {
+      throw new TmemError(
+        'TMEM_ERR_INDEX',
+        `index: got ${String(index)}, allowed are whole numbers from 0 to ${INDEX_MAX}`,
+      );
+    }
+  }
+
+  /** Number of whole pages in a range's buffer. */
+  #checkRange(oid: Oid, firstIndex: number, bytes: Uint8Array): number {
+    this.#checkHandle(oid, firstIndex);
+    checkBuffer(bytes);
+    if (bytes.length === 0 || bytes.length % PAGE_BYTES !== 0) {
+      throw new TmemError(
+        'TMEM_ERR_PAGE_LENGTH',
+        `range: ${bytes.length} bytes are not a whole number of pages of ${PAGE_BYTES} bytes`,
+      );
+    }
+    const pages = bytes.length / PAGE_BYTES;
+    if (firstIndex + pages - 1 > INDEX_MAX) {
+      throw new TmemError(
+        'TMEM_ERR_INDEX',
+        `range: ${pages} pages from index ${firstIndex} go beyond ${INDEX_MAX}`,
+      );
+    }
+    return pages;
+  }
+}
+
+function checkBuffer(bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TmemError('TMEM_ERR_TYPE', `bytes: expected a Uint8Array, got ${typeof bytes}`);
+  }
+}
+
+function checkPage(bytes: Uint8Array): void {
+  checkBuffer(bytes);
+  if (bytes.length === 0 || bytes.length > PAGE_BYTES) {
+    throw new TmemError(
+      'TMEM_ERR_PAGE_LENGTH',
+      `page: got ${bytes.length} bytes, allowed are 1 to ${PAGE_BYTES}`,
+    );
+  }
+}
+
+function checkOffset(what: string, offset: number, length: number): void {
+  if (offset >>> 0 !== offset || offset + length > PAGE_BYTES) {
+    throw new TmemError(
+      'TMEM_ERR_PAGE_LENGTH',
+      `${what}: offset ${String(offset)} and ${length} bytes do not lie in a page of ${PAGE_BYTES} bytes`,
+    );
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Client: whoever owns pools. It has a name, a weight (its share when memory is short), a cap and its own counters, and
+ * outlives its threads until it is removed.
+ */
+
+import type { Arena } from '../arena/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
+import { publish } from './events.ts';
+import {
+  CLIENT_WEIGHT_DEFAULT,
+  type ClientOptions,
+  type ClientSettings,
+  checkedName,
+  clientOptions,
+  type PoolOptions,
+  poolDefaults,
+  poolOptions,
+} from './options.ts';
+import { ClientPool } from './pool.ts';
+import { aboutPool, poolsOf, rawClient } from './raw.ts';
+import type { StoreSettings } from './settings.ts';
+import { type ClientStatistics, clientStatistics } from './statistics.ts';
+
+const FRAME_BYTES = 4096;
+const PERSISTENT = 1;
+const SHARED = 2;
+const CODEC_IDS = { raw: 0, lz4: 1, lzo: 2 } as const;
+const PAM_IDS = { zbud: 0, zv: 1, raw: 2 } as const;
+const TABLE_FULL = -1;
+const NO_MEMORY = -2;
+const GONE = -3;
+/** Offset of a UUID in the argument area; the name is in front of it. */
+const UUID_AT = 64;
+/** Rounds of freeing before remove() gives up on threads that are still at work in the client's pools. */
+const REMOVE_ROUNDS_MAX = 100;
+const DRAIN_STEPS = 1_000_000;
+
+export class Client {
+  readonly name: string;
+  /** The client's id in each arena. */
+  readonly ids: readonly number[];
+  readonly #arenas: Arenas;
+  readonly #settings: StoreSettings;
+  #removed = false;
+
+  constructor(arenas: Arenas, settings: StoreSettings, name: string, ids: readonly number[]) {
+    this.#arenas = arenas;
+    this.#settings = settings;
+    this.name = name;
+    this.ids = ids;
+  }
+
+  get id(): number {
+    return this.ids[0];
+  }
+
+  /**
+   * Opens a pool of this client by name, or creates it; a shared pool by its UUID, if this client created it or was
+   * granted it. What is given must agree with what exists.
+   *
+   * @throws TmemError TMEM_ERR_POOL_FLAGS, TMEM_ERR_NAME, TMEM_ERR_NAME_MISMATCH, TMEM_ERR_NOT_GRANTED,
+   *   TMEM_ERR_TOO_MANY_POOLS, TMEM_ERR_NO_MEMORY, TMEM_ERR_CLIENT_GONE
+   */
+  pool(name: string, options: PoolOptions<ClientPool>): ClientPool {
+    this.#check();
+    checkedName('pool', name);
+    const given = poolOptions(options);
+    const { codec, pam } = poolDefaults(given, this.#settings);
+    if (given.demoteTo !== undefined && !(given.demoteTo instanceof ClientPool)) {
+      throw new TmemError('TMEM_ERR_POOL_FLAGS', 'demoteTo: expected a pool of this store');
+    }
+    const flags = (given.kind === 'persistent' ? PERSISTENT : 0) | (given.shared === undefined ? 0 : SHARED);
+    let created = false;
+    const ids = this.#arenas.all.map((arena, at) => {
+      const before = poolsOf(arena, this.ids[at]).some((pool) => pool.name === name);
+      const demoteTo = given.demoteTo === undefined ? 0 : given.demoteTo.arenaIds[at] + 1;
+      const id = this.#arenas.run(arena, () => {
+        const length = arena.name(name);
+        if (given.shared !== undefined) arena.bytes.set(uuidBytes(given.shared), arena.arguments + UUID_AT);
+        return arena.wasm.openPool(
+          this.ids[at],
+          length,
+          flags,
+          CODEC_IDS[pam === 'raw' ? 'raw' : codec],
+          PAM_IDS[pam],
+          given.shared === undefined ? 0 : 1,
+          given.limit ?? 0,
+          demoteTo,
+        );
+      });
+      if (id < 0) throw this.#cannotOpen(name, id);
+      if (!before) created = true;
+      return id;
+    });
+    const [first] = this.#arenas.all;
+    const about = aboutPool(first, first.wasm.poolAddress(ids[0]) >>> 0);
+    this.#checkAgrees(
+      name,
+      { kind: given.kind, codec: given.codec, pam: given.pam, shared: given.shared },
+      about,
+    );
+    if (about.shared !== null) this.#checkGranted(name, ids);
+    if (created) publish('tmem:pool:created', () => ({ client: this.name, pool: name, ...about }));
+    return new ClientPool(this.#arenas, ids, { name, ...about }, this);
+  }
+
+  #cannotOpen(name: string, code: number): TmemError {
+    if (code === TABLE_FULL) {
+      return new TmemError(
+        'TMEM_ERR_TOO_MANY_POOLS',
+        `pool '${name}': all ${this.#settings.pools} pools are in use; destroy some or raise the setting pools`,
+      );
+    }
+    if (code === GONE) return new TmemError('TMEM_ERR_CLIENT_GONE', `client '${this.name}' was removed`);
+    if (code === NO_MEMORY) {
+      return new TmemError(
+        'TMEM_ERR_NO_MEMORY',
+        `pool '${name}': no frame is free for it (or the cap of client '${this.name}' is reached); shrink or free pages first`,
+      );
+    }
+    return new TmemError('TMEM_ERR_DAMAGED', `pool '${name}': unexpected result ${code}`);
+  }
+
+  #checkAgrees(name: string, given: Record<string, unknown>, existing: object): void {
+    const differing = Object.entries(existing).filter(
+      ([key, value]) => given[key] !== undefined && given[key] !== value,
+    );
+    if (differing.length === 0) return;
+    const list = differing.map(([key, value]) => `${key} is ${String(value)}, not ${String(given[key])}`);
+    throw new TmemError(
+      'TMEM_ERR_NAME_MISMATCH',
+      `pool '${name}' exists with other settings: ${list.join(', ')}`,
+    );
+  }
+
+  #checkGranted(name: string, ids: readonly number[]): void {
+    const granted = this.#arenas.all.every(
+      (arena, at) => this.#arenas.run(arena, () => arena.wasm.isGranted(ids[at], this.ids[at])) === 1,
+    );
+    if (granted) return;
+    throw new TmemError(
+      'TMEM_ERR_NOT_GRANTED',
+      `client '${this.name}' may not join the shared pool '${name}'; its creator must call grant() first`,
+    );
+  }
+
+  /** Share of the memory relative to other clients, when it is short. */
+  setWeight(weight: number): void {
+    this.#check();
+    const checked = clientOptions({ weight }).weight ?? 0;
+    this.#setField(
+      ({ layout }) => layout.C_WEIGHT,
+      () => checked,
+    );
+  }
+
+  /** Most bytes of frames the client may hold (null = no cap). What is ephemeral above it is evicted at once. */
+  setCap(cap: number | string | null): void {
+    this.#check();
+    const bytes = cap === null ? null : (clientOptions({ cap }).cap ?? null);
+    const frames = capFrames(bytes, this.#arenas.all.length);
+    this.#setField(
+      ({ layout }) => layout.C_CAP_FRAMES,
+      () => frames,
+    );
+    for (const [at, arena] of this.#arenas.all.entries()) {
+      this.#arenas.run(arena, () => arena.wasm.trimClient(this.ids[at]));
+    }
+  }
+
+  /** Refuses all puts of this client's pools (each becomes a flush) until thaw(). Gets and flushes work. */
+  freeze(): void {
+    this.#setFrozen(true);
+  }
+
+  thaw(): void {
+    this.#setFrozen(false);
+  }
+
+  #setFrozen(frozen: boolean): void {
+    this.#check();
+    this.#setField(
+      ({ layout }) => layout.C_FROZEN,
+      () => (frozen ? 1 : 0),
+    );
+    publish('tmem:store:freeze', () => ({ client: this.name, frozen }));
+  }
+
+  #setField(offset: (arena: Arena) => number, value: () => number): void {
+    for (const [at, arena] of this.#arenas.all.entries()) {
+      arena.setWord((arena.wasm.clientAddress(this.ids[at]) >>> 0) + offset(arena), value());
+    }
+  }
+
+  /** @throws TmemError TMEM_ERR_NAME_MISMATCH when the client exists with other settings than given */
+  expect(given: ClientSettings): void {
+    const [arena] = this.#arenas.all;
+    const address = arena.wasm.clientAddress(this.ids[0]) >>> 0;
+    const weight = arena.word(address + arena.layout.C_WEIGHT);
+    const cap = arena.word(address + arena.layout.C_CAP_FRAMES);
+    const sameWeight = given.weight === undefined || given.weight === weight;
+    const sameCap = given.cap === undefined || capFrames(given.cap, this.#arenas.all.length) === cap;
+    if (sameWeight && sameCap) return;
+    throw new TmemError(
+      'TMEM_ERR_NAME_MISMATCH',
+      `client '${this.name}' exists with weight ${weight} and ${cap === 0 ? 'no cap' : `a cap of ${cap} frames an arena`}; ` +
+        'open it without these options and use setWeight or setCap',
+    );
+  }
+
+  stats(): ClientStatistics {
+    this.#check();
+    const raw = rawClient(this.#arenas, this.name);
+    if (raw === undefined) throw this.#gone();
+    return clientStatistics(raw);
+  }
+
+  /** Destroys all pools of the client and forgets it; its name can be used anew. */
+  remove(): void {
+    this.#check();
+    for (const [at, arena] of this.#arenas.all.entries()) {
+      for (const { id } of poolsOf(arena, this.ids[at])) {
+        this.#arenas.run(arena, () => arena.wasm.removePool(id));
+      }
+      let done = false;
+      for (let round = 0; !done && round < REMOVE_ROUNDS_MAX; round++) {
+        this.#arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
+        done = this.#arenas.run(arena, () => arena.wasm.forgetClient(this.ids[at])) === 1;
+      }
+      if (!done) {
+        throw new TmemError(
+          'TMEM_ERR_BUSY',
+          `client '${this.name}': other threads are still working in its pools; stop them and call remove again`,
+        );
+      }
+    }
+    this.#removed = true;
+    publish('tmem:client:removed', () => ({ client: this.name }));
+  }
+
+  #check(): void {
+    this.#arenas.check();
+    if (this.#removed) throw this.#gone();
+    for (const [at, arena] of this.#arenas.all.entries()) {
+      if (arena.wasm.clientAddress(this.ids[at]) === 0) throw this.#gone();
+    }
+  }
+
+  #gone(): TmemError {
+    return new TmemError('TMEM_ERR_CLIENT_GONE', `client '${this.name}' was removed; open it again by name`);
+  }
+}
+
+/** A cap is divided over the arenas; a client holds its own frame at least. */
+export function capFrames(bytes: number | null, arenas: number): number {
+  return bytes === null ? 0 : Math.max(1, Math.floor(bytes / arenas / FRAME_BYTES));
+}
+
+/** Opens a client by name in every arena, or creates it. */
+export function openClient(
+  arenas: Arenas,
+  settings: StoreSettings,
+  name: string,
+  options: ClientOptions,
+): Client {
+  arenas.check();
+  checkedName('client', name);
+  const given = clientOptions(options);
+  const frames = capFrames(given.cap ?? null, arenas.all.length);
+  const weight = given.weight ?? CLIENT_WEIGHT_DEFAULT;
+  const existed = rawClient(arenas, name) !== undefined;
+  const ids = arenas.all.map((arena) => {
+    const id = arenas.run(arena, () => arena.wasm.openClient(arena.name(name), weight, frames));
+    if (id >= 0) return id;
+    throw id === TABLE_FULL
+      ? new TmemError(
+          'TMEM_ERR_TOO_MANY_CLIENTS',
+          `client '${name}': all ${settings.clients} clients are in use; remove some or raise the setting clients`,
+        )
+      : new TmemError(
+          'TMEM_ERR_NO_MEMORY',
+          `client '${name}': no frame is free for it; shrink or free pages first`,
+        );
+  });
+  const client = new Client(arenas, settings, name, ids);
+  if (existed) client.expect(given);
+  else publish('tmem:client:created', () => ({ client: name, weight, capBytes: given.cap ?? null }));
+  return client;
+}
+
+function uuidBytes(uuid: string): Uint8Array {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex');
+}

@@ -1,0 +1,22 @@
+/** zcache: the host. The public face for applications and for front ends. */
+
+export {
+  ERROR_CODES,
+  type ExchangeResult,
+  type Handle,
+  OID_BYTES,
+  Oid,
+  PAGE_BYTES,
+  type PoolKind,
+  type PutOutcome,
+  TmemError,
+  type TmemErrorCode,
+} from '../tmem/index.ts';
+export type { Client } from './client.ts';
+export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
+export type { ClientOptions, PoolOptions } from './options.ts';
+export type { ClientPool as Pool } from './pool.ts';
+export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
+export type { StoreOptions, StoreSettings } from './settings.ts';
+export type { ClientStatistics, PoolStatistics, StoreStatistics } from './statistics.ts';
+export { attach, open, type ShrinkResult, type Store, type StoreToken } from './store.ts';

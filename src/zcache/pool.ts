@@ -1,0 +1,82 @@
+/** A pool as a client of the host holds it: the core's operations, with settings, sharing and statistics. */
+
+import type { Arenas } from '../tmem/index.ts';
+import { Pool, type PoolDescription, TmemError } from '../tmem/index.ts';
+import type { Client } from './client.ts';
+import { publish } from './events.ts';
+import { rawPool } from './raw.ts';
+import { type PoolStatistics, poolStatistics } from './statistics.ts';
+
+const CODEC_IDS = { lz4: 1, lzo: 2 } as const;
+/** Steps of freeing a destroyed pool's pages between two turns of the event loop: some 100 us. */
+const DRAIN_STEPS = 256;
+
+export class ClientPool extends Pool {
+  readonly client: Client;
+
+  constructor(arenas: Arenas, ids: readonly number[], about: PoolDescription, client: Client) {
+    super(arenas, ids, about);
+    this.client = client;
+  }
+
+  /** Lets another client join this shared pool by its UUID. Nobody but the creator may without it. */
+  grant(client: Client): void {
+    this.#setGrant(client, true);
+  }
+
+  /** Takes a grant back; who has joined already keeps its view. */
+  revoke(client: Client): void {
+    this.#setGrant(client, false);
+  }
+
+  #setGrant(client: Client, granted: boolean): void {
+    if (this.shared === null) {
+      throw new TmemError('TMEM_ERR_NOT_GRANTED', `pool '${this.name}' is not shared; create it with a UUID`);
+    }
+    for (const [at, arena] of this.arenas.all.entries()) {
+      this.arenas.run(arena, () => arena.wasm.grant(this.ids[at], client.ids[at], granted ? 1 : 0));
+    }
+  }
+
+  /** Codec of pages put from now on, in all threads; pages that are there keep theirs and stay readable. */
+  setCodec(codec: 'lz4' | 'lzo'): void {
+    const id = CODEC_IDS[codec];
+    if (id === undefined || this.pam === 'raw') {
+      throw new TmemError(
+        'TMEM_ERR_SETTING',
+        `codec: got ${String(codec)}, allowed are lz4 and lzo, in pools that compress`,
+      );
+    }
+    for (const [at, arena] of this.arenas.all.entries()) {
+      this.arenas.run(arena, () => arena.wasm.setCodec(this.ids[at], id));
+    }
+  }
+
+  /** Id of the pool in each arena. */
+  get arenaIds(): readonly number[] {
+    return this.ids;
+  }
+
+  override destroy(): void {
+    const pages = this.pages;
+    super.destroy();
+    publish('tmem:pool:destroyed', () => ({ client: this.client.name, pool: this.name, pages }));
+    drainLater(this.arenas);
+  }
+
+  stats(): PoolStatistics {
+    this.arenas.check();
+    return poolStatistics(rawPool(this.arenas, this.ids, this.name, this.client.name));
+  }
+}
+
+/** Frees the pages of destroyed pools, a little in each turn of the event loop; puts help, too. */
+function drainLater(arenas: Arenas): void {
+  const step = (): void => {
+    if (arenas.closed) return;
+    let taken = 0;
+    for (const arena of arenas.all) taken += arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
+    if (taken > 0) setImmediate(step).unref();
+  };
+  setImmediate(step).unref();
+}

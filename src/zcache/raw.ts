@@ -1,0 +1,204 @@
+/** Reads the figures and descriptions of pools and clients out of the arenas, for statistics and for tools. */
+
+import type { Arena } from '../arena/index.ts';
+import type { Arenas } from '../tmem/index.ts';
+import { CLIENT_COUNTERS, CLIENT_HISTOGRAMS, type ClientHistogramName } from './client-counters.ts';
+import { emptyRow, foldRows, type Row } from './counters.ts';
+import { POOL_COUNTERS } from './pool-counters.ts';
+import type { StoreSettings } from './settings.ts';
+import type { RawClient, RawPool, RawStore } from './statistics.ts';
+import { STORE_COUNTERS } from './store-counters.ts';
+
+const FRAME_BYTES = 4096;
+const FRAME_SHIFT = 12;
+const CELL_BYTES = 8;
+const POOL_LIVE = 1;
+const FLAG_PERSISTENT = 1;
+const FLAG_SHARED = 2;
+const CODECS = ['lz4', 'lz4', 'lzo'] as const;
+const PAMS = ['zbud', 'zv', 'raw'] as const;
+
+/** Address of an entry of the pool or client table, 0 when it is empty. */
+function tableEntry(arena: Arena, table: number, id: number): number {
+  return (arena.word(arena.word(table) + 4 * id) << FRAME_SHIFT) >>> 0;
+}
+
+interface Named {
+  readonly id: number;
+  readonly address: number;
+  readonly name: string;
+}
+
+export function clientsOf(arena: Arena): Named[] {
+  const { H_CLIENT_TABLE, H_CLIENTS_MAX, C_NAME, C_NAME_LENGTH } = arena.layout;
+  const found: Named[] = [];
+  for (let id = 1; id < arena.word(H_CLIENTS_MAX); id++) {
+    const address = tableEntry(arena, H_CLIENT_TABLE, id);
+    if (address === 0) continue;
+    found.push({ id, address, name: arena.text(address + C_NAME, arena.word(address + C_NAME_LENGTH)) });
+  }
+  return found;
+}
+
+export interface FoundPool extends Named {
+  readonly clientId: number;
+  readonly about: Pick<RawPool, 'kind' | 'codec' | 'pam' | 'shared'>;
+}
+
+/** Live pools, of one client or of all. */
+export function poolsOf(arena: Arena, clientId?: number): FoundPool[] {
+  const { H_POOL_TABLE, H_POOLS_MAX, P_STATE, P_CLIENT, P_NAME, P_NAME_LENGTH } = arena.layout;
+  const found: FoundPool[] = [];
+  for (let id = 0; id < arena.word(H_POOLS_MAX); id++) {
+    const address = tableEntry(arena, H_POOL_TABLE, id);
+    if (address === 0 || arena.word(address + P_STATE) !== POOL_LIVE) continue;
+    const owner = arena.word(address + P_CLIENT);
+    if (clientId !== undefined && owner !== clientId) continue;
+    const name = arena.text(address + P_NAME, arena.word(address + P_NAME_LENGTH));
+    found.push({ id, address, name, clientId: owner, about: aboutPool(arena, address) });
+  }
+  return found;
+}
+
+/** What a pool was made as. */
+export function aboutPool(arena: Arena, address: number): FoundPool['about'] {
+  const { P_FLAGS, P_CODEC, P_PAM, P_UUID } = arena.layout;
+  const flags = arena.word(address + P_FLAGS);
+  return {
+    kind: (flags & FLAG_PERSISTENT) !== 0 ? 'persistent' : 'ephemeral',
+    codec: CODECS[arena.word(address + P_CODEC)],
+    pam: PAMS[arena.word(address + P_PAM)],
+    shared: (flags & FLAG_SHARED) !== 0 ? uuidAt(arena, address + P_UUID) : null,
+  };
+}
+
+function uuidAt(arena: Arena, address: number): string {
+  const hex = Buffer.from(arena.bytes.slice(address, address + 16)).toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function poolRow(arenas: Arenas, arena: Arena, id: number): Row {
+  const at = arenas.run(arena, () => arena.wasm.poolStatistics(id)) >>> 0;
+  return at === 0 ? emptyRow(POOL_COUNTERS) : arena.cells(at, POOL_COUNTERS.length);
+}
+
+interface ClientRows {
+  readonly row: Row;
+  readonly histograms: Readonly<Record<ClientHistogramName, Row>>;
+  readonly retired: Row;
+}
+
+function clientRows(arenas: Arenas, arena: Arena, id: number): ClientRows {
+  const at = arenas.run(arena, () => arena.wasm.clientStatistics(id)) >>> 0;
+  const { CLIENT_COUNTER_WORDS, HISTOGRAM_BINS } = arena.layout;
+  const histogramsAt = at + CLIENT_COUNTER_WORDS * CELL_BYTES;
+  const binBytes = HISTOGRAM_BINS * CELL_BYTES;
+  const histograms = CLIENT_HISTOGRAMS.map(({ name }, i) => [
+    name,
+    arena.cells(histogramsAt + i * binBytes, HISTOGRAM_BINS),
+  ]);
+  return {
+    row: arena.cells(at, CLIENT_COUNTERS.length),
+    histograms: Object.fromEntries(histograms),
+    retired: arena.cells(histogramsAt + CLIENT_HISTOGRAMS.length * binBytes, POOL_COUNTERS.length),
+  };
+}
+
+/** A pool, its figures summed over the arenas. */
+export function rawPool(arenas: Arenas, ids: readonly number[], name: string, client: string): RawPool {
+  const [first] = arenas.all;
+  const address = first.wasm.poolAddress(ids[0]) >>> 0;
+  const rows = arenas.all.map((arena, i) => poolRow(arenas, arena, ids[i]));
+  return { id: ids[0], name, client, ...aboutPool(first, address), row: foldRows(POOL_COUNTERS, rows) };
+}
+
+/** A client and its pools, their figures summed over the arenas. */
+export function rawClient(arenas: Arenas, name: string): RawClient | undefined {
+  const perArena = arenas.all.map((arena) => ({
+    arena,
+    client: clientsOf(arena).find((candidate) => candidate.name === name),
+  }));
+  const [{ arena: first, client }] = perArena;
+  if (client === undefined) return undefined;
+  const present = perArena.flatMap(({ arena, client }) => (client === undefined ? [] : [{ arena, client }]));
+  const rows = present.map(({ arena, client }) => clientRows(arenas, arena, client.id));
+  const pools = present.map(({ arena, client }) => poolsOf(arena, client.id));
+  const { C_WEIGHT, C_FROZEN, C_CAP_FRAMES } = first.layout;
+  const capFrames = present.reduce(
+    (sum, { arena, client }) => sum + arena.word(client.address + C_CAP_FRAMES),
+    0,
+  );
+  return {
+    id: client.id,
+    name,
+    weight: first.word(client.address + C_WEIGHT),
+    capBytes: capFrames === 0 ? null : capFrames * FRAME_BYTES,
+    frozen: first.word(client.address + C_FROZEN) !== 0,
+    row: foldRows(
+      CLIENT_COUNTERS,
+      rows.map((part) => part.row),
+    ),
+    histograms: Object.fromEntries(
+      CLIENT_HISTOGRAMS.map(({ name }) => [name, addCells(rows.map((part) => part.histograms[name]))]),
+    ) as unknown as RawClient['histograms'],
+    pools: pools[0].map((pool) => {
+      const ids = pools.map((of) => of.find((other) => other.name === pool.name)?.id ?? -1);
+      return rawPool(arenas, ids, pool.name, name);
+    }),
+    retiredPools: foldRows(
+      POOL_COUNTERS,
+      rows.map((part) => part.retired),
+    ),
+  };
+}
+
+function addCells(rows: readonly Row[]): BigUint64Array {
+  return BigUint64Array.from({ length: rows[0].length }, (_, i) =>
+    rows.reduce((sum, row) => sum + row[i], 0n),
+  );
+}
+
+export function rawStore(arenas: Arenas, settings: StoreSettings): RawStore {
+  const [first] = arenas.all;
+  const names = clientsOf(first).map((client) => client.name);
+  const clients = names.flatMap((name) => rawClient(arenas, name) ?? []);
+  const retired = arenas.all.map((arena) => arena.cells(arena.layout.H_RETIRED_STORE, POOL_COUNTERS.length));
+  return {
+    memoryBytes: settings.memory,
+    frozen: first.word(first.layout.H_FROZEN) !== 0,
+    row: foldRows(STORE_COUNTERS, arenas.all.map(storeRow)),
+    clients,
+    retiredPools: foldRows(POOL_COUNTERS, retired),
+    retiredClients: emptyRow(CLIENT_COUNTERS),
+  };
+}
+
+/** In the order of STORE_COUNTERS. */
+function storeRow(arena: Arena): Row {
+  const { layout } = arena;
+  const frames = arena.word(layout.H_FRAMES);
+  const values = [
+    frames,
+    arena.word(layout.H_FIRST_FRAME) + 1,
+    arena.word(layout.H_FREE_FRAMES),
+    0, // frames given back to the system: a named arena's business
+    arena.word(layout.H_SHRINKS),
+    attachedThreads(arena),
+    arena.word(layout.H_RECOVERIES),
+    arena.word(layout.H_LOCK_WAITS),
+    arena.word(layout.H_LOCK_TIMEOUTS),
+    arena.word(layout.H_DEBUG_MAX_SLOTS_LOCKED),
+  ];
+  return BigUint64Array.from(values, BigInt);
+}
+
+function attachedThreads(arena: Arena): number {
+  const { H_THREADS, H_SLOTS, H_SLOT_BYTES, S_STATE } = arena.layout;
+  const slots = arena.word(H_SLOTS);
+  const bytes = arena.word(H_SLOT_BYTES);
+  let attached = 0;
+  for (let i = 0; i < arena.word(H_THREADS); i++) {
+    if ((arena.word(slots + i * bytes + S_STATE) & 0xff) !== 0) attached++;
+  }
+  return attached;
+}
