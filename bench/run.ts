@@ -1,6 +1,7 @@
 // The benchmarks: `node bench/run.ts <name> [--pages FILE] [--json]` runs bench/<name>.ts.
 // With --json the last line of output is one JSON object of figures.
 
+import { readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 export interface BenchOptions {
@@ -12,7 +13,10 @@ export interface BenchOptions {
 
 export type Figures = Record<string, number>;
 
-const NAMES = ['codec'];
+/** Every other file of this folder is a benchmark. */
+const NAMES = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith('.ts') && file !== 'run.ts')
+  .map((file) => file.slice(0, -'.ts'.length));
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
