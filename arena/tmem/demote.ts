@@ -15,7 +15,7 @@ import { discharge, handleClient, handlePool, handlePoolId, locate, removePage, 
 import { O_ROOT, objectPlace, placePool } from './object';
 import { put } from './put';
 import { lockObject, unlockObject } from './reclaim';
-import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { emptiedFree, nodesChanged } from './reserve';
 import { treeFind } from './tree';
 
 /** Pages demoted after one put: two, so that a pool that is over its limit by more gets below it again. */
@@ -58,7 +58,6 @@ function takeVictim(id: u32): i64 {
   const index = rawVictimIndex();
   const word = wordOf(TAG_RAW, cell);
   const place = slotAddress() + S_PAGE;
-  reserveStart();
   const stripe = lockObject(object);
   if (stripe == 0) return -1;
   const at = treeFind(object + O_ROOT, index, false);

@@ -9,7 +9,6 @@ import { copyOut, decode, pageLength } from './encode';
 import { findObject, handlePersistent, handlePool, handleStripe, pageSlot, removePage } from './handle';
 import { DAMAGED, MISS, TOO_SHORT } from './outcome';
 import { releaseWord, removeHandle } from './remove';
-import { reserveStart } from './reserve';
 
 /** By the pool: private ephemeral pools give the page away, others keep it. */
 export const GET_DEFAULT: u32 = 0;
@@ -31,7 +30,6 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
   const direct = target >= out && target < out + 4096;
   const place = direct ? target : out;
   const keep = keeps(mode);
-  reserveStart();
   lock(handleStripe());
   const object = findObject();
   const at = pageSlot(object, index);

@@ -26,7 +26,7 @@ import { K_EVICTED_INLINE, countClient } from './client-counters';
 import { addPages, detachObject, discharge, forgetObject } from './handle';
 import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeState } from './object';
 import { countEvicted, evict, lockObject, lockedObjectPool, unlockObject } from './reclaim';
-import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { emptiedFree, nodesChanged } from './reserve';
 import { doomObject, drain, noteDoomed } from './teardown';
 import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject, treeTakeUnit } from './tree';
 
@@ -90,7 +90,6 @@ function evictLeaf(leaf: usize, cls: u32): u32 {
 
 /** Takes a leaf or lowest node out of its object's tree and frees its pages. */
 function evictUnit(object: usize, key: u32, cell: usize): u32 {
-  reserveStart();
   const stripe = lockObject(object);
   if (stripe == 0) return 0;
   const pool = lockedObjectPool();
@@ -118,7 +117,6 @@ function evictUnit(object: usize, key: u32, cell: usize): u32 {
 }
 
 function evictObject(object: usize): u32 {
-  reserveStart();
   const stripe = lockObject(object);
   if (stripe == 0) return 0;
   const place = objectPlace(object);

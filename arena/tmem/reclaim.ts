@@ -57,7 +57,7 @@ import { OBJECT_GONE, O_ROOT, objectPlace, placePool, placeRoot, placeState } fr
 import { poolAddress } from './pool';
 import { reclaimSlab } from './reclaim-slab';
 import { reclaimZvFrame } from './reclaim-zv';
-import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { emptiedFree, nodesChanged } from './reserve';
 import { drain } from './teardown';
 import { treeFind } from './tree';
 
@@ -272,7 +272,6 @@ export function unlockObject(stripe: usize): void {
 
 /** Takes a page out of the index if its slot still names `word`, and frees it; whether it did. */
 export function evict(object: usize, index: u32, word: u32): bool {
-  reserveStart();
   const stripe = lockObject(object);
   if (stripe == 0) return false;
   const pool = lockedPool;

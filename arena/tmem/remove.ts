@@ -4,7 +4,7 @@ import { N_NODES, count } from '../memory/counters';
 import { lock, unlock } from '../memory/lock';
 import { memoryFree } from '../pam/pam';
 import { discharge, findObject, handlePool, handleStripe, pageSlot, removePage } from './handle';
-import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { emptiedFree, nodesChanged } from './reserve';
 
 /** Frees a word that has left the index, and the cells that left with it. Without a lock. */
 export function releaseWord(pool: usize, word: u32): void {
@@ -16,7 +16,6 @@ export function releaseWord(pool: usize, word: u32): void {
 
 /** Makes the operation's page unreachable; whether there was one. */
 export function removeHandle(index: u32): bool {
-  reserveStart();
   lock(handleStripe());
   const object = findObject();
   const at = pageSlot(object, index);

@@ -39,7 +39,6 @@ export function reserveStart(): void {
   store<u64>(r + 8, 0);
   store<u64>(r + R_WANTS, 0);
   store<u64>(r + R_WANTS + 8, 0);
-  store<u32>(slotAddress() + S_CELLS, 0);
 }
 
 /** Under the lock: whether `count` cells are at hand; if not, says that they are wanted. */

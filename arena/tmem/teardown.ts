@@ -47,7 +47,7 @@ import {
 } from './handle';
 import { OBJECT_DOOMED, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress, poolFrameOf } from './pool';
-import { emptiedFree, nodesChanged, reserveStart } from './reserve';
+import { emptiedFree, nodesChanged } from './reserve';
 import { LEAF_ENTRIES, leafCapacity, nodeBits, treeTakeUnit } from './tree';
 
 /** Steps that flush object takes itself; an object of up to this many nodes is wholly freed when it returns. */
@@ -57,7 +57,6 @@ const FLUSH_STEPS: i32 = 64;
 export function flushObject(): u32 {
   const pool = handlePool();
   const root = handleRoot();
-  reserveStart();
   lock(handleStripe());
   const object = findObject();
   if (object == 0) {
@@ -143,7 +142,6 @@ export function teardownStep(pool: usize, id: u32, root: u32): bool {
   const tree = pool + P_DOOMED_TREES + (root << 2);
   const gather = slotAddress() + S_GATHER;
   store<u32>(gather, 0);
-  reserveStart();
   lock(stripe);
   let more = true;
   const object = <usize>load<u32>(list);

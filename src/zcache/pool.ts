@@ -76,7 +76,8 @@ function drainLater(arenas: Arenas): void {
     if (arenas.closed) return;
     let taken = 0;
     for (const arena of arenas.all) taken += arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
-    if (taken > 0) setImmediate(step).unref();
+    if (taken > 0) setTimeout(step, 0).unref();
   };
-  setImmediate(step).unref();
+  // A timer, because an immediate that is not referenced waits for the loop to have other work.
+  setTimeout(step, 0).unref();
 }
