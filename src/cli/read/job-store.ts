@@ -39,9 +39,11 @@ export class JobStore implements Disposable {
     return (store.frames_total - store.frames_free) * PAGE_BYTES;
   }
 
-  /** Bytes of pages / bytes they were compressed to, over all that were compressed. */
+  /** Bytes of pages / bytes they were compressed to, over all pages that ever went to the compressed level. */
   compressionRatio(): number {
-    return this.#store.stats().content.ratio;
+    const pools = this.#store.stats().clients.flatMap((client) => client.pools);
+    const compressed = pools.find((pool) => pool.name.endsWith('-cold'));
+    return compressed === undefined ? 1 : compressed.content.ratio;
   }
 
   [Symbol.dispose](): void {
