@@ -16,7 +16,16 @@
 // lock (S_HAZARD), because it follows a stored page's object address before it can know which lock guards it.
 
 import { abortOperation, ABORT_DAMAGED, must } from './host';
-import { frameAddress, frameEntry, frameGive, frameGiveAs, frameOf, frameSetKind, frameTake, clientAddress } from './frame';
+import {
+  clientAddress,
+  frameAddress,
+  frameEntry,
+  frameGive,
+  frameGiveAs,
+  frameOf,
+  frameSetKind,
+  frameTake,
+} from './frame';
 import {
   C_SLABS,
   H_SLOTS,

@@ -50,7 +50,7 @@ export function demoteOverLimit(): void {
 
 let victimLength: u32 = 0;
 
-/** Takes the client's least recently used raw page, if it is this pool's, to S_PAGE; its index, -1 when there is none. */
+/** Takes the client's least recently used raw page to S_PAGE, if it is this pool's; its index, -1 when there is none. */
 function takeVictim(id: u32): i64 {
   const cell = rawVictim(handleClient());
   if (cell == 0) return -1;

@@ -10,7 +10,16 @@ import { PAM_RAW, S_PACKED, S_TABLE } from '../memory/layout';
 import { mustHoldNoLock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { TAG_FILL, descriptorOf, fillByte, fillLength, fillWord, tagOf } from '../memory/word';
-import { CODEC_FILL, CODEC_LZ4, CODEC_LZO1X, CODEC_RAW, checksumOf, codecOf, lengthOf, storedBytes } from '../pam/descriptor';
+import {
+  CODEC_FILL,
+  CODEC_LZ4,
+  CODEC_LZO1X,
+  CODEC_RAW,
+  checksumOf,
+  codecOf,
+  lengthOf,
+  storedBytes,
+} from '../pam/descriptor';
 import { memoryData } from '../pam/pam';
 
 /** What encode() found; one wasm instance a thread, so globals are the thread's own. */

@@ -1,8 +1,8 @@
 // Handle: <pool, oid, index>, and the way from it to its slot in the index.
 //
-// begin() starts an operation on a pool, locate() finds the place of an oid (root slot, trie key, stripe lock); it stays
-// in this module for the rest of the operation (one wasm instance a thread). Reclaim, which may run in the middle
-// of a put, does not touch it.
+// begin() starts an operation on a pool; locate() finds the place of an oid: root slot, trie key, stripe lock. Both
+// stay in this module until the next operation (one wasm instance a thread). Reclaim, which may run in the middle of
+// a put, does not touch them.
 
 import { N_OBJECTS, N_SAME_FILLED, N_ZBYTES, count } from '../memory/counters';
 import { clientAddress } from '../memory/frame';

@@ -1,5 +1,5 @@
-// Outcomes of operations: what a put, get or flush returns to the host. At least 0 is success (1 = stored, or a length), below
-// 0 is a reason. src/arena/outcome.ts gives them their names.
+// Outcomes of operations: what a put, get or flush returns to the host. Above 0 is success (1 = stored, or a length),
+// below 0 a reason. src/tmem/outcome.ts gives them their names.
 
 export const MISS: i32 = 0;
 export const STORED: i32 = 1;

@@ -125,7 +125,8 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
   if (isFrozen()) return fail(REFUSED_FROZEN);
   const pool = handlePool();
   let pam = load<u32>(pool + P_PAM);
-  encode(source, length, load<u32>(pool + P_CODEC), pam, pam == PAM_ZBUD ? ZBUD_MAX_BYTES : load<u32>(H_ZV_MAX_PAGE_BYTES));
+  const bytesMax = pam == PAM_ZBUD ? ZBUD_MAX_BYTES : load<u32>(H_ZV_MAX_PAGE_BYTES);
+  encode(source, length, load<u32>(pool + P_CODEC), pam, bytesMax);
   let bytes = encodedBytes();
   let codec = encodedCodec();
   let data = encodedData();

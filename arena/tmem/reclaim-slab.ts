@@ -28,7 +28,8 @@ import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeS
 import { countEvicted, evict, lockObject, lockedObjectPool, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
 import { doomObject, drain, noteDoomed } from './teardown';
-import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject, treeTakeUnit } from './tree';
+import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject } from './node';
+import { treeTakeUnit } from './tree';
 
 /** Table entries looked at in one call. */
 const PASS_MAX: u32 = 65536;

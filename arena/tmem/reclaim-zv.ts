@@ -2,7 +2,15 @@
 // in the order in which their frames were last filled; a frame used since the hand passed is spared once.
 
 import { clientAddress, frameEntry, frameStamp } from '../memory/frame';
-import { C_ZV_HAND, C_ZV_HEAPS, H_CLOCK, H_FIRST_FRAME, H_LAST_FRAME, KIND_ZV_EPH, S_ARGUMENTS } from '../memory/layout';
+import {
+  C_ZV_HAND,
+  C_ZV_HEAPS,
+  H_CLOCK,
+  H_FIRST_FRAME,
+  H_LAST_FRAME,
+  KIND_ZV_EPH,
+  S_ARGUMENTS,
+} from '../memory/layout';
 import { slotAddress } from '../memory/slot';
 import { zvWord } from '../memory/word';
 import { indexOf, objectOf } from '../pam/descriptor';

@@ -1,13 +1,13 @@
 // Reclaim: takes frames back from ephemeral pages, bottom up: from a frame to the pages in it, from a page's
-// descriptor to its object, from there to the slot that names it. A page is freed only after its slot was found, under the stripe lock,
-// to still name it; so top-down operations and reclaim may meet anywhere.
+// descriptor to its object, from there to the slot that names it. A page is freed only after its slot was found,
+// under the stripe lock, to still name it; so top-down operations and reclaim may meet anywhere.
 //
 // The way from descriptor to object is walked without a lock: the object's frame is pinned by a hazard pointer
 // (memory/slab.ts), its place read, the lock taken, and the place read again.
 //
 // Whose frames: the client that is furthest above its share by weight, frames / weight. Which of its frames: the
-// least recently used of zbud and raw; zv in the order of a hand that goes round; slabs, whole nodes of the index,
-// only when a client has more of them than of everything else ephemeral (pages without a frame would fill the budget otherwise).
+// least recently used of zbud and raw; zv in the order of a hand that goes round; slabs (whole nodes of the index)
+// only when they outweigh all of those, because pages without a frame would fill the budget otherwise.
 //
 // One thread reclaims at a time, a few frames for everybody, and never calls put.
 

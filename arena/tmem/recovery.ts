@@ -80,7 +80,7 @@ import { zvRebuild } from '../pam/zv-rebuild';
 import { retirePool } from './client-counters';
 import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress } from './pool';
-import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './tree';
+import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node';
 
 const SLEEP_NS: i64 = 1_000_000;
 

@@ -48,7 +48,8 @@ import {
 import { OBJECT_DOOMED, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress, poolFrameOf } from './pool';
 import { emptiedFree, nodesChanged } from './reserve';
-import { LEAF_ENTRIES, leafCapacity, nodeBits, treeTakeUnit } from './tree';
+import { LEAF_ENTRIES, leafCapacity, nodeBits } from './node';
+import { treeTakeUnit } from './tree';
 
 /** Steps that flush object takes itself; an object of up to this many nodes is wholly freed when it returns. */
 const FLUSH_STEPS: i32 = 64;

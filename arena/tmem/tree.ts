@@ -2,9 +2,7 @@
 // object (key = index) and as a pool's trie of objects (key = 30 bits of the keyed hash, `trie` = true).
 //
 //   root word -> page (an object's only page) | leaf | node            trie: -> object | leaf | node
-//   node, level l:  64 words for bits 6l..6l+5 of the key
-//                   header (memory/slab.ts): 0 level (3 bits) | key / 64 of a key in it | 4 object | 8 u64 bitmap
-//   leaf, 5 or 15:  4 object | 8 entries {key, word}, unsorted, word 0 = unused
+//   nodes and leaves: node.ts
 //   a slot of a node of level > 0 names a node of the next lower level, a leaf, or (trie) an object
 //
 // Few pages cost a leaf, not a node; a full leaf is spread over a node. The page tree grows and shrinks at its
@@ -15,63 +13,39 @@
 //
 // Everything here runs under the stripe lock of the tree.
 
-import { visitSlots } from '../memory/lock';
 import { S_GATHER, S_PATH, S_SPREAD } from '../memory/layout';
-import { SLAB_LEAF15, SLAB_LEAF5, SLAB_NODE, nodeHeader } from '../memory/slab';
+import { visitSlots } from '../memory/lock';
+import { SLAB_LEAF15, SLAB_LEAF5, SLAB_NODE } from '../memory/slab';
 import { slotAddress } from '../memory/slot';
-import { O_KEY, O_NEXT, O_SINGLE_INDEX, O_ROOT } from './object';
-import { emptiedAddNode, reserveHas, reserveTake } from './reserve';
 import { TAG_LEAF15, TAG_LEAF5, TAG_NODE, addressOf, tagOf, wordOf } from '../memory/word';
+import {
+  LEAF_ENTRIES,
+  TREE_LEVEL_MAX,
+  beyond,
+  clearBit,
+  leafCapacity,
+  leafFind,
+  leafIsEmpty,
+  newLeaf,
+  newNode,
+  nodeBits,
+  nodeLevel,
+  setBit,
+  setEntry,
+  slotOf,
+} from './node';
+import { O_KEY, O_ROOT, O_SINGLE_INDEX } from './object';
+import { emptiedAddNode, reserveHas } from './reserve';
+import { levelFor, spreadBuild, spreadFits } from './spread';
 
-export const LEAF_OBJECT: usize = 4;
-export const LEAF_ENTRIES: usize = 8;
-const SPREAD_ENTRIES: u32 = 16;
 /** Level of a trie's top node: 5 levels of 6 bits. */
 const TRIE_LEVEL: i32 = 4;
-const TREE_LEVEL_MAX: i32 = 5;
 /** Steps of any descent: at most six nodes and a leaf, with room for growing at the root. */
 const STEPS_MAX: i32 = 16;
 
 export const INSERTED: i32 = 0;
 /** Cells are wanted (reserve.ts): nothing was changed. */
 export const WANTS_CELLS: i32 = 1;
-
-@inline
-export function nodeLevel(node: usize): i32 {
-  return load<i32>(nodeHeader(node)) & 7;
-}
-
-/** A key that lies in a node of level 0: the way back from a slab frame to the node's place in its tree. */
-@inline
-export function nodeKey(node: usize): u32 {
-  return (load<u32>(nodeHeader(node)) >>> 3) << 6;
-}
-
-@inline
-export function nodeObject(node: usize): usize {
-  return load<u32>(nodeHeader(node) + 4);
-}
-
-@inline
-export function nodeBits(node: usize): u64 {
-  return load<u64>(nodeHeader(node) + 8);
-}
-
-@inline
-export function leafCapacity(word: u32): u32 {
-  return tagOf(word) == TAG_LEAF5 ? 5 : 15;
-}
-
-@inline
-function slotOf(node: usize, level: i32, key: u32): usize {
-  return node + (((key >>> (6 * level)) & 63) << 2);
-}
-
-/** Whether a node at the root of a page tree is too low for a key. */
-@inline
-function beyond(level: i32, key: u32): bool {
-  return level < TREE_LEVEL_MAX && (key >>> (6 * (level + 1))) != 0;
-}
 
 /** Address of the word stored for a key, 0 when there is none. `root` is the address of the root word. */
 export function treeFind(root: usize, key: u32, trie: bool): usize {
@@ -96,16 +70,6 @@ export function treeFind(root: usize, key: u32, trie: bool): usize {
     }
     if (trie) return load<u32>(addressOf(word) + O_KEY) == key ? at : 0;
     return load<u32>(root - O_ROOT + O_SINGLE_INDEX) == key ? at : 0;
-  }
-  return 0;
-}
-
-/** Address of the entry of a key in a leaf, 0 when there is none. */
-function leafFind(word: u32, key: u32): usize {
-  let entry = addressOf(word) + LEAF_ENTRIES;
-  const end = entry + (leafCapacity(word) << 3);
-  for (; entry < end; entry += 8) {
-    if (load<u32>(entry) == key && atomic.load<u32>(entry + 4) != 0) return entry;
   }
   return 0;
 }
@@ -196,89 +160,6 @@ function insertLeaf(at: usize, old: u32, level: i32, key: u32, word: u32, trie: 
   atomic.store<u32>(at, spreadBuild(spread, top, trie, object));
   emptiedAddNode(leaf);
   return INSERTED;
-}
-
-function levelFor(spread: usize): i32 {
-  let all: u32 = 0;
-  for (let i: u32 = 0; i < SPREAD_ENTRIES; i++) all |= load<u32>(spread + (i << 3));
-  return all == 0 ? 0 : (31 - clz<u32>(all)) / 6;
-}
-
-/** Level at which the 16 keys first part: above it, nodes have one child each. */
-function partingLevel(spread: usize, level: i32): i32 {
-  const first = load<u32>(spread);
-  let differing: u32 = 0;
-  for (let i: u32 = 1; i < SPREAD_ENTRIES; i++) differing |= first ^ load<u32>(spread + (i << 3));
-  const parting: i32 = (31 - <i32>clz<u32>(differing)) / 6;
-  return min(level, parting);
-}
-
-/** Keys among the 16 whose slot at this level equals entry i's, counted from entry i on; 0 if an earlier one has it. */
-function groupSize(spread: usize, level: i32, i: u32): u32 {
-  const slot = (load<u32>(spread + (i << 3)) >>> (6 * level)) & 63;
-  let size: u32 = 0;
-  for (let j: u32 = 0; j < SPREAD_ENTRIES; j++) {
-    if (((load<u32>(spread + (j << 3)) >>> (6 * level)) & 63) != slot) continue;
-    if (j < i) return 0;
-    size++;
-  }
-  return size;
-}
-
-/** Asks the reserve for all cells that spreadBuild will take. */
-function spreadFits(spread: usize, top: i32, trie: bool): bool {
-  const parting = partingLevel(spread, top);
-  let fits = reserveHas(SLAB_NODE, top - parting + 1);
-  if (parting == 0) return fits;
-  let leaves5: u32 = 0;
-  let leaves15: u32 = 0;
-  for (let i: u32 = 0; i < SPREAD_ENTRIES; i++) {
-    const size = groupSize(spread, parting, i);
-    if (size == 0 || (size == 1 && trie)) continue;
-    if (size <= 5) leaves5++;
-    else leaves15++;
-  }
-  if (!reserveHas(SLAB_LEAF5, leaves5)) fits = false;
-  if (!reserveHas(SLAB_LEAF15, leaves15)) fits = false;
-  return fits;
-}
-
-/** Builds the nodes and leaves of 16 entries, complete; the word that publishes them. */
-function spreadBuild(spread: usize, top: i32, trie: bool, object: usize): u32 {
-  const parting = partingLevel(spread, top);
-  const lowest = newNode(parting, load<u32>(spread), object);
-  for (let i: u32 = 0; i < SPREAD_ENTRIES; i++) {
-    const size = groupSize(spread, parting, i);
-    if (size == 0) continue;
-    const key = load<u32>(spread + (i << 3));
-    let word = load<u32>(spread + (i << 3) + 4);
-    if (parting > 0 && (size > 1 || !trie)) word = spreadLeaf(spread, parting, i, size, object);
-    const slot = (key >>> (6 * parting)) & 63;
-    store<u32>(lowest + (slot << 2), word);
-    setBit(lowest, slot);
-  }
-  let word = wordOf(TAG_NODE, lowest);
-  for (let level = parting + 1; level <= top; level++) {
-    const node = newNode(level, load<u32>(spread), object);
-    const slot = (load<u32>(spread) >>> (6 * level)) & 63;
-    store<u32>(node + (slot << 2), word);
-    setBit(node, slot);
-    word = wordOf(TAG_NODE, node);
-  }
-  return word;
-}
-
-function spreadLeaf(spread: usize, level: i32, first: u32, size: u32, object: usize): u32 {
-  const leaf = newLeaf(size <= 5 ? SLAB_LEAF5 : SLAB_LEAF15, object);
-  const slot = (load<u32>(spread + (first << 3)) >>> (6 * level)) & 63;
-  let entries: u32 = 0;
-  for (let i = first; i < SPREAD_ENTRIES; i++) {
-    const key = load<u32>(spread + (i << 3));
-    if (((key >>> (6 * level)) & 63) != slot) continue;
-    setEntry(leaf, entries, key, load<u32>(spread + (i << 3) + 4));
-    entries++;
-  }
-  return wordOf(size <= 5 ? TAG_LEAF5 : TAG_LEAF15, leaf);
 }
 
 /** Removes a key that is there; nodes and leaves that become empty leave the tree. */
@@ -387,54 +268,3 @@ function gatherWord(gather: usize, word: u32): void {
   store<u32>(gather, count);
   store<u32>(gather + (count << 2), word);
 }
-
-export function leafIsEmpty(word: u32): bool {
-  const leaf = addressOf(word);
-  const capacity = leafCapacity(word);
-  for (let i: u32 = 0; i < capacity; i++) {
-    if (load<u32>(leaf + LEAF_ENTRIES + (i << 3) + 4) != 0) return false;
-  }
-  return true;
-}
-
-function newNode(level: i32, key: u32, object: usize): usize {
-  const node = reserveTake(SLAB_NODE);
-  memory.fill(node, 0, 256);
-  const header = nodeHeader(node);
-  store<u32>(header, <u32>level | ((key >>> 6) << 3));
-  store<u32>(header + 4, <u32>object);
-  store<u64>(header + 8, 0);
-  return node;
-}
-
-function newLeaf(cls: u32, object: usize): usize {
-  const leaf = reserveTake(cls);
-  memory.fill(leaf, 0, LEAF_ENTRIES + (cls == SLAB_LEAF5 ? 40 : 120));
-  store<u32>(leaf + LEAF_OBJECT, <u32>object);
-  return leaf;
-}
-
-@inline
-function setEntry(leaf: usize, i: u32, key: u32, word: u32): void {
-  store<u32>(leaf + LEAF_ENTRIES + (i << 3), key);
-  store<u32>(leaf + LEAF_ENTRIES + (i << 3) + 4, word);
-}
-
-@inline
-export function setBit(node: usize, slot: u32): void {
-  const bits = nodeHeader(node) + 8;
-  store<u64>(bits, load<u64>(bits) | (<u64>1 << slot));
-}
-
-@inline
-export function clearBit(node: usize, slot: u32): void {
-  const bits = nodeHeader(node) + 8;
-  store<u64>(bits, load<u64>(bits) & ~(<u64>1 << slot));
-}
-
-/** Next object of a chain of equal keys, 0 at its end. */
-@inline
-export function chainNext(object: usize): usize {
-  return load<u32>(object + O_NEXT);
-}
-

@@ -10,7 +10,7 @@ import { lock, stripeLock, unlock, visitSlots } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { TAG_LEAF15, TAG_LEAF5, TAG_NODE, addressOf, tagOf } from '../memory/word';
 import { O_KEY, O_NEXT, O_ROOT, O_SINGLE_INDEX } from './object';
-import { LEAF_ENTRIES, leafCapacity, nodeLevel } from './tree';
+import { LEAF_ENTRIES, leafCapacity, nodeLevel } from './node';
 
 const W_ROOT: usize = 0;
 const W_KEY: usize = 4;

@@ -1,12 +1,9 @@
+/** tmem: the core as the host uses it. */
+
 export { Arenas } from './arenas.ts';
+export { PAGE_BYTES } from './checks.ts';
 export { ERROR_CODES, TmemError, type TmemErrorCode } from './errors.ts';
 export { OID_BYTES, Oid } from './oid.ts';
 export type { PutOutcome } from './outcome.ts';
-export {
-  type ExchangeResult,
-  type Handle,
-  PAGE_BYTES,
-  Pool,
-  type PoolDescription,
-  type PoolKind,
-} from './pool.ts';
+export { Pool } from './pool.ts';
+export type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';

@@ -8,12 +8,13 @@
 
 import type { Arena } from '../arena/index.ts';
 import type { Arenas } from './arenas.ts';
+import { checkBuffer, checkOffset, checkPage, PAGE_BYTES } from './checks.ts';
 import { TmemError } from './errors.ts';
 import { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
+import type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
 import { walkArena } from './walk.ts';
 
-export const PAGE_BYTES = 4096;
 const INDEX_MAX = 0xffff_ffff;
 /** Pages of one call into the arena; results have room for 64, and one thread's staging areas for as many. */
 const RANGE_PAGES_MAX = 64;
@@ -21,30 +22,6 @@ const RANGE_PAGES_MAX = 64;
 const DEFAULT = 0;
 const KEEP = 1;
 const FREE = 2;
-
-export type PoolKind = 'ephemeral' | 'persistent';
-
-/** A page's place: what a walk yields. */
-export interface Handle {
-  readonly oid: Oid;
-  readonly index: number;
-}
-
-export interface ExchangeResult {
-  /** Length of the page that was there, 0 = none. */
-  length: number;
-  outcome: PutOutcome;
-}
-
-/** What a pool is, as it was created. */
-export interface PoolDescription {
-  readonly name: string;
-  readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
-  readonly pam: 'zbud' | 'zv' | 'raw';
-  /** UUID of a shared pool, else null. */
-  readonly shared: string | null;
-}
 
 export class Pool {
   readonly name: string;
@@ -156,7 +133,7 @@ export class Pool {
     );
   }
 
-  /** Copies part of a page, from `offset` on, leaving it in the store; the bytes copied (0 behind its end), -1 = miss. */
+  /** Copies part of a page, from `offset` on, and leaves it there; the bytes copied (0 behind its end), -1 = miss. */
   readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number {
     this.#checkHandle(oid, index);
     checkOffset('readAt', offset, 0);
@@ -256,7 +233,7 @@ export class Pool {
     return this.#sum((arena, id) => Math.max(arena.wasm.emptyPool(id), 0));
   }
 
-  /** Stores whole pages (4096 bytes each) under consecutive indexes; how many were. `outcomes[i]` says what became of each. */
+  /** Stores whole pages (4096 bytes each) under consecutive indexes; how many were. `outcomes[i]` says how page i fared. */
   putRange(oid: Oid, firstIndex: number, bytes: Uint8Array, outcomes?: PutOutcome[]): number {
     const pages = this.#checkRange(oid, firstIndex, bytes);
     let stored = 0;
@@ -390,30 +367,5 @@ export class Pool {
       );
     }
     return pages;
-  }
-}
-
-function checkBuffer(bytes: Uint8Array): void {
-  if (!(bytes instanceof Uint8Array)) {
-    throw new TmemError('TMEM_ERR_TYPE', `bytes: expected a Uint8Array, got ${typeof bytes}`);
-  }
-}
-
-function checkPage(bytes: Uint8Array): void {
-  checkBuffer(bytes);
-  if (bytes.length === 0 || bytes.length > PAGE_BYTES) {
-    throw new TmemError(
-      'TMEM_ERR_PAGE_LENGTH',
-      `page: got ${bytes.length} bytes, allowed are 1 to ${PAGE_BYTES}`,
-    );
-  }
-}
-
-function checkOffset(what: string, offset: number, length: number): void {
-  if (offset >>> 0 !== offset || offset + length > PAGE_BYTES) {
-    throw new TmemError(
-      'TMEM_ERR_PAGE_LENGTH',
-      `${what}: offset ${String(offset)} and ${length} bytes do not lie in a page of ${PAGE_BYTES} bytes`,
-    );
   }
 }

@@ -3,7 +3,7 @@
 import type { Arena } from '../arena/index.ts';
 import type { Arenas } from './arenas.ts';
 import { Oid } from './oid.ts';
-import type { Handle } from './pool.ts';
+import type { Handle } from './pool-types.ts';
 
 /** Cursor: root slot, trie key, oid, next index, more, count; then up to 64 indexes. */
 const CURSOR_BYTES = 44;

@@ -115,7 +115,7 @@ export class Client {
     if (code === NO_MEMORY) {
       return new TmemError(
         'TMEM_ERR_NO_MEMORY',
-        `pool '${name}': no frame is free for it (or the cap of client '${this.name}' is reached); shrink or free pages first`,
+        `pool '${name}': no frame is free for it, or client '${this.name}' is at its cap; shrink or free pages first`,
       );
     }
     return new TmemError('TMEM_ERR_DAMAGED', `pool '${name}': unexpected result ${code}`);
@@ -203,7 +203,7 @@ export class Client {
     if (sameWeight && sameCap) return;
     throw new TmemError(
       'TMEM_ERR_NAME_MISMATCH',
-      `client '${this.name}' exists with weight ${weight} and ${cap === 0 ? 'no cap' : `a cap of ${cap} frames an arena`}; ` +
+      `client '${this.name}' exists with weight ${weight} and a cap of ${cap} frames an arena (0 = none); ` +
         'open it without these options and use setWeight or setCap',
     );
   }

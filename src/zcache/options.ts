@@ -134,6 +134,7 @@ export function checkedName(what: 'client' | 'pool', name: string): string {
   if (wrong === undefined) return name;
   throw new TmemError(
     'TMEM_ERR_NAME',
-    `${what}: the name ${show(name)} ${wrong}; allowed are 1 to ${NAME_BYTES_MAX} bytes of UTF-8 without control characters`,
+    `${what}: the name ${show(name)} ${wrong}; allowed are 1 to ${NAME_BYTES_MAX} bytes of UTF-8 without control ` +
+      'characters',
   );
 }

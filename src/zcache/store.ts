@@ -182,7 +182,7 @@ function createArena(module: WebAssembly.Module, bytes: number, settings: StoreS
   } catch (cause) {
     throw new TmemError(
       'TMEM_ERR_NO_MEMORY',
-      `open: the system gives no memory of ${formatByteSize(bytes)}; lower memory or raise the process's limit (ulimit -v)`,
+      `open: the system gives no memory of ${formatByteSize(bytes)}; lower memory or raise the limit (ulimit -v)`,
       { cause },
     );
   }
