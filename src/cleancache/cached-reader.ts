@@ -55,7 +55,8 @@ export class CachedReader {
     const now = this.#cache.now();
     const ageMs = now - this.#seenAtMs;
     if (this.#maxStaleMs > 0 && ageMs >= 0 && ageMs <= this.#maxStaleMs) return undefined;
-    if (!this.#source.isUnchangedNow()) return this.#gate.ask();
+    const known = this.#identity;
+    if (known === undefined || !this.#source.isUnchangedNow(known)) return this.#gate.ask();
     this.#seenAtMs = now;
     return undefined;
   }

@@ -34,6 +34,9 @@ export interface CleancacheOptions {
   ignoreInactive?: boolean;
 }
 
+/** Makes the pool of a source; undefined if that cannot be done now. */
+type InitPool = (backend: CleancacheBackend) => CleancachePool | undefined;
+
 /** What a source sees of the shim it belongs to. */
 interface Switches {
   readonly backend: CleancacheBackend | undefined;
@@ -51,30 +54,31 @@ export class CleancacheFs {
     invalidates: 0,
   };
   readonly #shim: Switches;
-  readonly #init: (backend: CleancacheBackend) => CleancachePool;
+  readonly #init: InitPool;
   readonly #forget: (source: CleancacheFs) => void;
   #pool: CleancachePool | undefined;
   #closed = false;
 
   /** Made by `Cleancache.initFs` and its sisters. */
-  constructor(
-    shim: Switches,
-    init: (backend: CleancacheBackend) => CleancachePool,
-    forget: (source: CleancacheFs) => void,
-  ) {
+  constructor(shim: Switches, init: InitPool, forget: (source: CleancacheFs) => void) {
     this.#shim = shim;
     this.#init = init;
     this.#forget = forget;
   }
 
   /**
-   * The pool in the backend registered now; undefined while there is none.
+   * The pool in the backend registered now; undefined while there is none, or while the backend has no memory for
+   * one: that is tried again at the next use.
    *
-   * @throws whatever the backend throws when it cannot make the pool
+   * @throws whatever else keeps the backend from making the pool, such as TMEM_ERR_NAME_MISMATCH
    */
   get pool(): CleancachePool | undefined {
     if (this.#pool === undefined && this.#shim.backend !== undefined && !this.#closed) {
-      this.#pool = this.#init(this.#shim.backend);
+      try {
+        this.#pool = this.#init(this.#shim.backend);
+      } catch (error) {
+        if (!TmemError.is(error) || error.code !== 'TMEM_ERR_NO_MEMORY') throw error;
+      }
     }
     return this.#pool;
   }
@@ -240,8 +244,10 @@ export class Cleancache {
 
   /** A hot level of at most `pages` uncompressed pages that falls into `cold`, a source of this shim. */
   initHot(name: string, pages: number | undefined, cold: CleancacheFs): CleancacheFs {
-    // Whoever asks has set `backend`, so the cold source has a pool.
-    return this.#source((backend) => backend.initHot(name, pages, cold.pool as CleancachePool));
+    return this.#source((backend) => {
+      const below = cold.pool;
+      return below === undefined ? undefined : backend.initHot(name, pages, below);
+    });
   }
 
   /** The counters of all sources together. */
@@ -257,7 +263,7 @@ export class Cleancache {
     return total;
   }
 
-  #source(init: (backend: CleancacheBackend) => CleancachePool): CleancacheFs {
+  #source(init: InitPool): CleancacheFs {
     const source = new CleancacheFs(this.#switches, init, (gone) => this.#sources.delete(gone));
     this.#sources.add(source);
     return source;

@@ -37,8 +37,7 @@ export class FileSource implements PageSource {
   readonly path: string;
   readonly #now: () => number;
   #file: OpenFile;
-  /** Until when the path was known to lead to the open file: a file that changed later is suspected. */
-  #pathSeenAtMs: number;
+  #openedAtMs: number;
   /** The path does not lead to the open file any more: every look has to see whether it leads to another one. */
   #lost = false;
   /** fstat does not wait: see local-devices.ts. */
@@ -50,7 +49,7 @@ export class FileSource implements PageSource {
     this.path = path;
     this.#now = now;
     this.#file = { fd, users: 0, retired: false };
-    this.#pathSeenAtMs = openedAtMs;
+    this.#openedAtMs = openedAtMs;
     this.#fromMemory = localDevices.holdFilesBeside(path);
   }
 
@@ -60,20 +59,19 @@ export class FileSource implements PageSource {
     return new FileSource(path, await openFile(path), openedAtMs, now);
   }
 
-  isUnchangedNow(): boolean {
-    if (!this.#fromMemory || this.#identity === undefined) return false;
+  isUnchangedNow(identity: SourceIdentity): boolean {
+    if (!this.#fromMemory || this.#identity !== identity) return false;
     return isSame(fstatNow(this.#file.fd), this.#stats as fs.BigIntStats);
   }
 
   /** One call at a time: `CachedFile` sees to that. */
   async identity(): Promise<SourceIdentity | undefined> {
     for (let reopened = 0; ; reopened++) {
-      const seenAtMs = this.#now();
       const stats = this.#fromMemory ? fstatNow(this.#file.fd) : await this.#use((fd) => fstat(fd));
       const isLocal = localDevices.isLocal(stats.dev, this.path);
       this.#fromMemory = typeof isLocal === 'boolean' ? isLocal : await isLocal;
       if (!this.#lost && this.#stats !== undefined && isSame(stats, this.#stats)) return this.#identity;
-      const suspect = this.#lost || newestMs(stats) >= this.#pathSeenAtMs - SETTLED_AFTER_MS;
+      const suspect = this.#stats !== undefined || this.#wasTaken(stats);
       const there = suspect ? await statOrGone(this.path) : stats;
       const found = there !== undefined && isSameFile(there, stats);
       if (!found && there?.isFile() && reopened < REOPENS_MAX) {
@@ -81,7 +79,6 @@ export class FileSource implements PageSource {
         continue;
       }
       this.#lost = !found;
-      if (found) this.#pathSeenAtMs = seenAtMs;
       this.#stats = stats;
       this.#identity = found && stats.isFile() ? identityOf(stats) : undefined;
       return this.#identity;
@@ -102,6 +99,11 @@ export class FileSource implements PageSource {
   /** Only after the last operation has ended: `CachedFile` waits for it. */
   close(): Promise<void> {
     return closeFile(this.#file.fd);
+  }
+
+  /** Whether the path may have been taken from the file between its open and the first look at it. */
+  #wasTaken(stats: fs.BigIntStats): boolean {
+    return stats.nlink === 0n || newestMs(stats) >= this.#openedAtMs - SETTLED_AFTER_MS;
   }
 
   async #use<T>(operation: (fd: number) => Promise<T>): Promise<T> {
@@ -127,8 +129,9 @@ export class FileSource implements PageSource {
     }
     const old = this.#file;
     this.#file = { fd, users: 0, retired: false };
-    this.#pathSeenAtMs = openedAtMs;
+    this.#openedAtMs = openedAtMs;
     this.#stats = undefined;
+    this.#identity = undefined;
     old.retired = true;
     if (old.users === 0) await closeFile(old.fd);
   }

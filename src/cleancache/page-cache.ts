@@ -91,6 +91,10 @@ export class PageCache {
   readonly #hotLengths: number[] = [];
   readonly #coldLengths: number[] = [];
 
+  /**
+   * @throws TmemError TMEM_ERR_SETTING for a wrong option; of the store, such as TMEM_ERR_NAME_MISMATCH for pools that
+   *   exist with other settings
+   */
   constructor(options: PageCacheOptions = {}) {
     const { store, name = 'files', hotPages, admit = 'second-read' } = options;
     if (store !== undefined && options.cleancache !== undefined) {
@@ -112,6 +116,8 @@ export class PageCache {
     this.#cold = this.#shim.initFs(`${name}-cold`);
     this.#hot = this.#shim.initHot(`${name}-hot`, hotPages, this.#cold);
     this.#seen = this.#shim.initFs(`${name}-seen`);
+    // What is wrong with the pools shows here, not at the first read.
+    for (const level of [this.#cold, this.#hot, this.#seen]) void level.pool;
     this.admitsFirstRead = admit === 'first-read';
     this.now = options.now ?? Date.now;
   }

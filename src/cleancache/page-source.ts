@@ -24,10 +24,10 @@ export interface PageSource {
    */
   identity(): Promise<SourceIdentity | undefined>;
   /**
-   * Whether the source is surely in the state that `identity` returned last, if that can be told without waiting.
-   * False: ask `identity`.
+   * Whether the source is surely still in the state `identity`, if that can be told without waiting. False: ask
+   * `identity()`.
    */
-  isUnchangedNow(): boolean;
+  isUnchangedNow(identity: SourceIdentity): boolean;
   /** Reads into `buffers`, one after the other, from `position` (bytes). Bytes read; less only at the end. */
   read(buffers: readonly Uint8Array[], position: number): Promise<number>;
   close(): Promise<void>;

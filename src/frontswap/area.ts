@@ -73,10 +73,11 @@ export class FrontswapArea {
     this.map = new SlotMap(about.slots, map);
   }
 
-  /** Gives the area its pool. Until then stores are refused and loads miss. */
-  connect(pool: FrontswapPool, swizzleBits: number): void {
+  /** Gives the area its pool. Until then stores are refused and loads miss. `fresh`: the bitmaps are empty yet. */
+  connect(pool: FrontswapPool, swizzleBits: number, fresh: boolean): void {
     this.#swizzle = new Swizzle(this.type, swizzleBits);
     this.#pool = pool;
+    if (fresh) this.#fillFromStore();
   }
 
   get connected(): boolean {
@@ -88,13 +89,8 @@ export class FrontswapArea {
    * through. Only while no other thread uses the area.
    */
   rebuild(): void {
-    const { map } = this;
-    map.clear();
-    if (this.#pool === undefined) return;
-    for (const { oid, index } of this.#pool.walk()) {
-      const offset = (this.#swizzle as Swizzle).offset(oid, index);
-      if (offset >= 0 && offset < this.slots) map.set(offset, this.writethrough ? CLEAN : DIRTY);
-    }
+    this.map.clear();
+    this.#fillFromStore();
   }
 
   /** Takes stores from now on. */
@@ -198,6 +194,13 @@ export class FrontswapArea {
   #holds(offset: number): boolean {
     const usable = this.#pool !== undefined && this.map.alive;
     return usable && Number.isInteger(offset) && offset >= 0 && offset < this.slots;
+  }
+
+  #fillFromStore(): void {
+    for (const { oid, index } of this.#pool?.walk() ?? []) {
+      const offset = (this.#swizzle as Swizzle).offset(oid, index);
+      if (offset >= 0 && offset < this.slots) this.map.set(offset, this.writethrough ? CLEAN : DIRTY);
+    }
   }
 
   #store(offset: number, page: Uint8Array): boolean {

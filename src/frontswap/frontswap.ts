@@ -122,14 +122,13 @@ export class Frontswap {
       throw new TmemError('TMEM_ERR_SETTING', 'frontswap: register a backend before attaching an area');
     }
     const area = new FrontswapArea(this.#switches, shared, shared.map);
-    area.connect(this.#backend.init(shared.type), shared.swizzleBits);
+    area.connect(this.#backend.init(shared.type), shared.swizzleBits, false);
     return area;
   }
 
   #connect(area: FrontswapArea, swizzleBits: number | undefined, backend: FrontswapBackend): void {
     const bits = this.#settleMetadata(area, swizzleBits, backend);
-    area.connect(backend.init(area.type), bits);
-    area.rebuild();
+    area.connect(backend.init(area.type), bits, true);
   }
 
   /** Swizzle bits of the area: those in the store, or, for a new area, those asked for, which are kept there. */

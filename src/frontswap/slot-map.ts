@@ -71,7 +71,10 @@ export class SlotMap {
 
   /** Empties all slots. Only while nobody uses them. */
   clear(): void {
-    this.#words.fill(0, HEADER_WORDS);
+    // Reading what was never used takes no memory, writing it would.
+    for (let word = HEADER_WORDS; word < this.#words.length; word++) {
+      if (this.#words[word] !== 0) this.#words[word] = 0;
+    }
     Atomics.store(this.#words, PAGES, 0);
   }
 

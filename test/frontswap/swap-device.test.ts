@@ -1,0 +1,209 @@
+// An area with its device: whatever is refused, moved or flushed, a slot reads as what was written there last.
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  type AreaOptions,
+  type BackingDevice,
+  FileDevice,
+  Frontswap,
+  MapFrontswapBackend,
+  MemoryDevice,
+  SwapDevice,
+} from '../../src/frontswap/index.ts';
+
+const SLOTS = 40;
+
+function page(fill: number): Uint8Array {
+  return new Uint8Array(4096).fill(fill);
+}
+
+function bench(device: BackingDevice, refuse?: () => boolean, options: Partial<AreaOptions> = {}) {
+  const shim = new Frontswap();
+  shim.register(new MapFrontswapBackend(refuse));
+  const area = shim.init(1, { slots: SLOTS, ...options });
+  return { area, swap: new SwapDevice(area, device) };
+}
+
+async function read(swap: SwapDevice | BackingDevice, slot: number): Promise<number> {
+  const out = new Uint8Array(4096).fill(0xaa);
+  await swap.read(slot, out);
+  expect(out.every((byte) => byte === out[0])).toBe(true);
+  return out[0]!;
+}
+
+/** A device whose operations end in an order that a seed decides. */
+class SlowDevice extends MemoryDevice {
+  readonly #delays: Iterator<number>;
+
+  constructor(delays: Iterator<number>) {
+    super();
+    this.#delays = delays;
+  }
+
+  async #wait(): Promise<void> {
+    for (let turns = this.#delays.next().value; turns > 0; turns--) await Promise.resolve();
+  }
+
+  override async read(slot: number, out: Uint8Array): Promise<void> {
+    await this.#wait();
+    await super.read(slot, out);
+    await this.#wait();
+  }
+
+  override async write(slot: number, bytes: Uint8Array): Promise<void> {
+    await this.#wait();
+    await super.write(slot, bytes);
+    await this.#wait();
+  }
+
+  override async trim(slot: number): Promise<void> {
+    await this.#wait();
+    await super.trim(slot);
+  }
+}
+
+const operations = fc.array(
+  fc.record({
+    what: fc.constantFrom('write', 'write', 'write', 'read', 'read', 'trim', 'flush', 'shrink'),
+    slot: fc.nat(5),
+    fill: fc.integer({ min: 1, max: 255 }),
+    wait: fc.boolean(),
+  }),
+  { maxLength: 60 },
+);
+
+test.each([false, true])(
+  'slots read as written last, in any order of things (writethrough %s)',
+  async (writethrough) => {
+    const streams = [fc.infiniteStream(fc.boolean()), fc.infiniteStream(fc.nat(6))] as const;
+    await fc.assert(
+      fc.asyncProperty(operations, ...streams, async (todo, refused, delays) => {
+        const device = new SlowDevice(delays);
+        const { area, swap } = bench(device, () => refused.next().value, { writethrough });
+        const model: number[] = new Array(SLOTS).fill(0);
+        const running: Promise<unknown>[] = [];
+        for (const { what, slot, fill, wait } of todo) {
+          let step: Promise<unknown>;
+          if (what === 'write') {
+            // Allowed while a read runs: the read may give the older or the newer page.
+            model[slot] = fill;
+            step = swap.write(slot, page(fill));
+          } else if (what === 'trim') {
+            model[slot] = 0;
+            step = swap.trim(slot);
+          } else if (what === 'read') {
+            step = read(swap, slot);
+          } else {
+            step = what === 'flush' ? swap.flush() : swap.shrink(fill % 4);
+          }
+          running.push(step);
+          if (!wait) continue;
+          await Promise.all(running.splice(0));
+          if (what === 'read') expect(await step).toBe(model[slot]);
+        }
+        await Promise.all(running);
+        for (let slot = 0; slot < 6; slot++) expect(await read(swap, slot)).toBe(model[slot]);
+        await swap.flush();
+        for (let slot = 0; slot < 6; slot++) expect(await read(device, slot)).toBe(model[slot]);
+        expect(await swap.shrink(0)).toBe(0);
+        expect(area.stats().curr_pages).toBe(0);
+        for (let slot = 0; slot < 6; slot++) expect(await read(swap, slot)).toBe(model[slot]);
+      }),
+    );
+  },
+);
+
+test('a page that is accepted is not written until it has to be', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device);
+  await swap.write(1, page(7));
+  expect(device.size).toBe(0);
+  await swap.flush();
+  expect(device.size).toBe(1);
+});
+
+test('with writethrough the device has every page, and shrink writes nothing', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device, undefined, { writethrough: true });
+  for (let slot = 0; slot < SLOTS; slot++) await swap.write(slot, page(slot + 1));
+  expect(device.size).toBe(SLOTS);
+  device.write = () => Promise.reject(new Error('written again'));
+  expect(await swap.shrink(5)).toBe(5);
+});
+
+test('shrink leaves as many pages as it was told, and takes clean ones first', async () => {
+  const device = new MemoryDevice();
+  const { area, swap } = bench(device);
+  for (let slot = 0; slot < 10; slot++) await swap.write(slot, page(slot + 1));
+  await swap.flush();
+  for (let slot = 0; slot < 4; slot++) await swap.write(slot, page(slot + 101));
+  expect(await swap.shrink(4)).toBe(4);
+  expect(area.load(0, new Uint8Array(4096))).toBe(4096);
+  expect(await read(device, 0)).toBe(1);
+  expect(await swap.shrink(0)).toBe(0);
+  expect(await read(swap, 0)).toBe(101);
+});
+
+test('a page whose write failed stays in the store, dirty', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device);
+  await swap.write(1, page(7));
+  const write = device.write;
+  device.write = () => Promise.reject(new Error('no space'));
+  await expect(swap.flush()).rejects.toThrow('no space');
+  await expect(swap.shrink(0)).rejects.toThrow('no space');
+  expect(await read(swap, 1)).toBe(7);
+  device.write = write;
+  await swap.flush();
+  expect(await read(device, 1)).toBe(7);
+});
+
+test('a refused page whose write fails is an error for its writer', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device, () => true);
+  device.write = () => Promise.reject(new Error('no space'));
+  await expect(swap.write(1, page(7))).rejects.toThrow('no space');
+});
+
+let folder: string;
+beforeEach(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), 'tmem-swap-'));
+});
+afterEach(() => fs.rmSync(folder, { recursive: true }));
+
+test('a file as the device: written, trimmed and holes, also after a restart', async () => {
+  const path = join(folder, 'swap');
+  const device = await FileDevice.open(path, 1000);
+  await device.write(3, page(3));
+  await device.write(999, page(9));
+  await device.trim(3);
+  expect([await read(device, 3), await read(device, 999), await read(device, 500)]).toEqual([0, 9, 0]);
+  await device.flush();
+  await device.close();
+  expect(fs.statSync(path).size).toBe(1000 * 4096);
+  expect(fs.statSync(path).blocks * 512).toBeLessThan(100 * 4096);
+  expect(fs.statSync(path).mode & 0o777).toBe(0o600);
+  const again = await FileDevice.open(path, 1000);
+  expect([await read(again, 3), await read(again, 999), await read(again, 500)]).toEqual([0, 9, 0]);
+  await expect(again.write(1000, page(1))).rejects.toMatchObject({ code: 'TMEM_ERR_INDEX' });
+  await again.close();
+});
+
+test('a swap area on a file keeps what was flushed', async () => {
+  const path = join(folder, 'swap');
+  const { swap } = bench(await FileDevice.open(path, SLOTS), () => false);
+  for (let slot = 0; slot < SLOTS; slot++) await swap.write(slot, page(slot + 1));
+  await swap.trim(5);
+  await swap.close();
+  const device = await FileDevice.open(path, SLOTS);
+  const { swap: again } = bench(device);
+  for (let slot = 0; slot < SLOTS; slot++) expect(await read(again, slot)).toBe(slot === 5 ? 0 : slot + 1);
+  await again.close();
+});
+
+test('opening a device that cannot be opened passes on the error', async () => {
+  await expect(FileDevice.open(folder, 10)).rejects.toMatchObject({ code: 'EISDIR' });
+});
