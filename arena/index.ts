@@ -8,7 +8,7 @@ import { enter, leave, slotAddress } from './memory/slot';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
 import { get } from './tmem/get';
-import { MISS, REFUSED_POOL_GONE } from './tmem/outcome';
+import { MISS, NOT_THERE, REFUSED_POOL_GONE } from './tmem/outcome';
 import { exchange, exchangedOutcome, readAt, writeAt } from './tmem/partial';
 import { clientForget, clientOpen, isMember, poolAddress, poolNamed, poolOpen, setMember } from './tmem/pool';
 import { put } from './tmem/put';
@@ -148,7 +148,7 @@ export function pageFlush(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: 
 export function pageReadAt(
   pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, offset: u32, target: usize, length: u32,
 ): i32 {
-  if (!at(pool, a, b, c, d, e, f)) return -22;
+  if (!at(pool, a, b, c, d, e, f)) return NOT_THERE;
   const bytes = readAt(index, offset, target, length);
   leave();
   return bytes;

@@ -47,17 +47,22 @@ export function slotAt(number: u32): usize {
   return load<u32>(H_SLOTS) + number * load<u32>(H_SLOT_BYTES);
 }
 
+/** In a slot without a thread: no thread has this id. */
+const NO_THREAD: u32 = 0xffffffff;
+
 /** Claims a free slot for this thread: its number, or -1 when all are taken. */
 export function slotClaim(threadId: u32): i32 {
   const threads = load<u32>(H_THREADS);
   for (let i: u32 = 0; i < threads; i++) {
     const slot = slotAt(i);
-    if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_FREE, SLOT_IDLE) != SLOT_FREE) continue;
+    // Busy while it is filled in: the state and the id of its former thread must not be taken for a dead thread's.
+    if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_FREE, SLOT_BUSY) != SLOT_FREE) continue;
     store<u32>(slot + S_GENERATION, load<u32>(slot + S_GENERATION) + 1);
-    store<u32>(slot + S_THREAD_ID, threadId);
+    atomic.store<u32>(slot + S_THREAD_ID, threadId);
     atomic.store<u32>(slot + S_HAZARD, 0);
     atomic.store<u32>(slot + S_POOL2, 0);
     atomic.store<u32>(slot + S_POOL3, 0);
+    atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
     mySlot = slot;
     myNumber = i;
     lockIdentity(i, load<u32>(slot + S_GENERATION));
@@ -68,6 +73,7 @@ export function slotClaim(threadId: u32): i32 {
 
 /** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
 export function slotRelease(): void {
+  atomic.store<u32>(mySlot + S_THREAD_ID, NO_THREAD);
   atomic.store<u32>(mySlot + S_STATE, SLOT_FREE);
   mySlot = 0;
 }
@@ -81,11 +87,12 @@ export function slotsThreadEnded(threadId: u32): u32 {
   let dead: u32 = 0;
   for (let i: u32 = 0; i < threads; i++) {
     const slot = slotAt(i);
-    if (load<u32>(slot + S_THREAD_ID) != threadId) continue;
-    if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_IDLE, SLOT_FREE) == SLOT_IDLE) continue;
-    if ((atomic.load<u32>(slot + S_STATE) & 0xff) == SLOT_FREE) continue;
-    atomic.store<u32>(slot + S_STATE, SLOT_DEAD);
-    dead++;
+    if (atomic.load<u32>(slot + S_THREAD_ID) != threadId) continue;
+    const state = atomic.load<u32>(slot + S_STATE) & 0xff;
+    if (state == SLOT_FREE) continue;
+    atomic.store<u32>(slot + S_THREAD_ID, NO_THREAD);
+    atomic.store<u32>(slot + S_STATE, state == SLOT_IDLE ? SLOT_FREE : SLOT_DEAD);
+    if (state != SLOT_IDLE) dead++;
   }
   return dead;
 }

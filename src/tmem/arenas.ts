@@ -15,12 +15,12 @@ const RANGE_SHIFT = 8;
 
 export class Arenas {
   readonly all: readonly Arena[];
-  readonly #first: Arena;
   #closed = false;
+  /** Some arena waits for a recovery that did not succeed. */
+  #broken = false;
 
   constructor(all: readonly Arena[]) {
     this.all = all;
-    this.#first = all[0];
   }
 
   get closed(): boolean {
@@ -41,7 +41,7 @@ export class Arenas {
   check(): void {
     if (this.#closed)
       throw new TmemError('TMEM_ERR_CLOSED', 'the store was closed in this thread; open or attach again');
-    if (this.#first.needsRecovery) this.recover();
+    if (this.#broken) this.recover();
   }
 
   /** An operation threw: recovers and returns when it can be repeated. */
@@ -49,13 +49,17 @@ export class Arenas {
     try {
       arena.recoverFrom(error);
     } catch (cause) {
+      this.#broken = arena.needsRecovery;
       throw asTmemError(cause);
     }
   }
 
+  /** Recovers the arenas that need it. */
   recover(): void {
+    this.#broken = true;
     try {
       for (const arena of this.all) if (arena.needsRecovery) arena.recover();
+      this.#broken = false;
     } catch (cause) {
       throw asTmemError(cause);
     }

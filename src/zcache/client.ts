@@ -84,7 +84,7 @@ export class Client {
           CODEC_IDS[pam === 'raw' ? 'raw' : codec],
           PAM_IDS[pam],
           given.shared === undefined ? 0 : 1,
-          given.limit ?? 0,
+          given.limit === undefined ? 0 : Math.max(1, Math.floor(given.limit / this.#arenas.all.length)),
           demoteTo,
         );
       });

@@ -40,7 +40,7 @@ const poolSchema = v.object({
   pam: v.optional(choice(['zbud', 'zv', 'raw'])),
   /** Clients that give the same UUID share the pool, if they were granted it. */
   shared: v.optional(v.pipe(v.string(UUID_ALLOWED), v.regex(UUID, UUID_ALLOWED))),
-  /** Most pages in the pool. */
+  /** Raw pools: most pages in the pool; above it the least recently used one is demoted, or dropped. */
   limit: v.optional(whole(1, 2 ** 32 - 1, 'pages')),
   /** The pool that takes the least recently used page when a put goes over `limit`. */
   demoteTo: v.optional(v.custom<object>((value) => typeof value === 'object' && value !== null, 'a pool')),
@@ -91,6 +91,8 @@ export function poolOptions<DemoteTo extends object>(options: PoolOptions<Demote
     if (pool.demoteTo !== undefined && pool.limit === undefined) {
       found.push('demoteTo: needs limit, the number of pages above which pages move');
     }
+    if (pool.limit !== undefined && pool.pam !== 'raw') found.push("limit: needs pam 'raw'; use a client's cap");
+    if (pool.limit !== undefined && pool.kind !== 'ephemeral') found.push("limit: needs kind 'ephemeral'");
     if (pool.demoteTo !== undefined && pool.pam !== 'raw') found.push("demoteTo: needs pam 'raw'");
     if (pool.pam === 'raw' && pool.codec !== undefined)
       found.push("codec: none with pam 'raw', nothing is compressed");
