@@ -60,6 +60,7 @@ export const H_DEBUG_MAX_SLOTS_LOCKED: usize = HEADER + 152; // debug: most inde
 export const H_LOCK_WAITS: usize = HEADER + 156; // times a lock was not free at the first look
 export const H_LOCK_TIMEOUTS: usize = HEADER + 160;
 export const H_SHRINKS: usize = HEADER + 164;
+export const H_POOLS_HIGH: usize = HEADER + 168; // one above the highest pool id ever used
 export const H_RETIRED_STORE: usize = HEADER + 512; // u64 counters of clients that were removed
 
 // ---- locks (at LOCKS): 64 bytes apart, so that two locks never share a cache line ---------------------
@@ -140,7 +141,6 @@ export const P_PAM: usize = 20;
 export const P_LIMIT_PAGES: usize = 24; // raw pools: pages above this are demoted; 0 = no limit
 export const P_DEMOTE_TO: usize = 28; // pool id + 1; 0 = none
 export const P_NAME_LENGTH: usize = 32;
-export const P_RAW_PAGES: usize = 36; // pages held raw, atomic; only raw pools with a limit look at it
 export const P_DOOMED: usize = 40; // 1 = something detached is waiting in P_DOOMED_TREES or _OBJECTS
 export const P_UUID: usize = 48; // 16 bytes, shared pools
 export const P_NAME: usize = 64; // 64 bytes
@@ -150,6 +150,7 @@ export const P_DOOMED_TREES: usize = 512;
 export const P_DOOMED_OBJECTS: usize = 768;
 export const P_PAGES: usize = 1024; // u32 a root slot: pages now, changed under its stripe
 export const P_HIGH_WATER: usize = 1280; // u64 x 4: most pages, compressed bytes, objects, nodes
+export const P_RAW_LIST: usize = 1312; // raw cells by age: oldest, youngest (addresses), and how many
 export const P_COUNTERS: usize = 1536; // COUNTER_SHARDS x POOL_COUNTER_WORDS u64, to the end of the frame
 /** Thread slots share shards only when there are more threads than shards. */
 export const COUNTER_SHARDS: u32 = 8;
@@ -183,7 +184,6 @@ export const C_KINDS: usize = 128; // u32 a frame kind: frames held, atomic
 export const C_SLABS: usize = 192; // u32 a slab class: first frame with a free cell
 export const C_ZV_HEAPS: usize = 256; // 2 x u32: heap address, ephemeral and persistent
 export const C_ZV_HAND: usize = 264; // next zv frame to reclaim
-export const C_RAW_LISTS: usize = 272; // 2 x {head, tail}: cells, least recently used first
 export const C_GROUPS: usize = 288; // 4 x u32: frames of zbud, zv, raw, everything else, atomic
 export const C_GROUPS_MAX: usize = 304; // 4 x u32
 export const C_ZBUD: usize = 512; // 2 x ZBUD_LISTS_BYTES: ephemeral, persistent

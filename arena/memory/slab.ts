@@ -8,6 +8,7 @@
 //   LEAF15   128    31              128
 //   NODE     256    15              256   (plus a 16-byte header for cell i at frame offset 16 * i)
 //   CELL     32     127             32
+//   RAW      48     84              32
 //
 //   frame:  0 used cells u32 | 4 previous, 8 next frame with a free cell | 12 bitmap (NODE) | 16 bitmap (others)
 //
@@ -43,7 +44,8 @@ export const SLAB_LEAF5: u32 = 1;
 export const SLAB_LEAF15: u32 = 2;
 export const SLAB_NODE: u32 = 3;
 export const SLAB_CELL: u32 = 4;
-export const SLAB_CLASSES: u32 = 5;
+export const SLAB_RAW: u32 = 5;
+export const SLAB_CLASSES: u32 = 6;
 
 /** Lookers that came and went while a frame was hidden; more than one in a row is next to impossible. */
 const RELEASE_TRIES: i32 = 16;

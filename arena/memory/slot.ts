@@ -74,7 +74,9 @@ export function slotClaim(threadId: u32): i32 {
 /** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
 export function slotRelease(): void {
   atomic.store<u32>(mySlot + S_THREAD_ID, NO_THREAD);
-  atomic.store<u32>(mySlot + S_STATE, SLOT_FREE);
+  // What an abandoned operation left is still to be recovered.
+  const abandoned = (atomic.load<u32>(mySlot + S_STATE) & 0xff) == SLOT_ABANDONED;
+  atomic.store<u32>(mySlot + S_STATE, abandoned ? SLOT_DEAD : SLOT_FREE);
   mySlot = 0;
 }
 

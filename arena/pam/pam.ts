@@ -73,6 +73,7 @@ export function zvHeapOf(descriptor: usize): usize {
  */
 export function memoryAlloc(
   client: u32,
+  pool: u32,
   ephemeral: bool,
   pam: u32,
   bytes: u32,
@@ -96,10 +97,10 @@ export function memoryAlloc(
     return zvWord(block);
   }
   if (pam != PAM_RAW) abortOperation(ABORT_DAMAGED, 311);
-  const cell = rawAlloc(client, ephemeral);
+  const cell = rawAlloc(client, ephemeral, pool);
   if (cell == 0) return 0;
   describe(cell, bytes, codec, length, sum, index);
-  rawQueue(client, ephemeral, cell);
+  rawQueue(cell);
   return wordOf(TAG_RAW, cell);
 }
 

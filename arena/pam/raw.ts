@@ -1,39 +1,55 @@
 // raw: pages kept as they are, each in a frame of its own. The hot level of the page cache, and incompressible
 // pages of users with no device behind the store.
 //
-//   cell (32 bytes, from a slab):  0 descriptor (16) | 16 frame | 20 use stamp | 24 older cell, 28 younger cell
-//   frame: the page's bytes; word 1 of its table entry is the stamp with which the cell was last queued
+//   cell (48 bytes, from a slab):  0 descriptor (16) | 16 frame | 20 use stamp | 24 older cell, 28 younger cell
+//                                  32 stamp when it was last queued | 36 pool id
+//   frame: the page's bytes
 //
-// Ephemeral cells are on an age list of their client, least recently used first, with second chances as in zbud.
+// The ephemeral cells of a pool are on its age list, least recently used first. As in zbud, a use only renews the
+// stamp; who looks for the oldest gives cells used since they were queued a second chance. The list is in the pool's
+// frame, so whoever frees a cell works on that pool at the time, or has named it (memory/slot.ts).
 
-import { frameAddress, frameEntry, frameGive, frameSetKind, frameTake, clientAddress } from '../memory/frame';
-import { C_RAW_LISTS, H_CLOCK, KIND_RAW_EPH, KIND_RAW_PERS } from '../memory/layout';
+import { frameAddress, frameEntry, frameGive, frameSetKind, frameTake } from '../memory/frame';
+import { H_CLOCK, H_POOL_TABLE, KIND_RAW_EPH, KIND_RAW_PERS, P_RAW_LIST } from '../memory/layout';
 import { lock, rawLock, unlock } from '../memory/lock';
-import { SLAB_CELL, slabAlloc, slabFree } from '../memory/slab';
+import { SLAB_RAW, slabAlloc, slabFree } from '../memory/slab';
 import { indexOf, objectOf } from './descriptor';
 
 const CELL_FRAME: usize = 16;
 const CELL_STAMP: usize = 20;
 const CELL_OLDER: usize = 24;
 const CELL_YOUNGER: usize = 28;
-
-/** Recovery's mark in bits 4-13 of a raw frame's entry, which raw does not use otherwise. */
-const MARK: u32 = 16;
+const CELL_QUEUED: usize = 32;
+const CELL_POOL: usize = 36;
 
 const L_OLDEST: usize = 0;
 const L_YOUNGEST: usize = 4;
+const L_COUNT: usize = 8;
 
 /** Cells looked at for one that was not used since it was queued; then the oldest goes anyway. */
 const SECOND_CHANCES: i32 = 32;
+/** Recovery's mark in bits 4-13 of a raw frame's entry, which raw does not use otherwise. */
+const MARK: u32 = 16;
+
+/** Age list of a pool that is there. */
+@inline
+function listOf(pool: u32): usize {
+  return frameAddress(load<u32>(load<u32>(H_POOL_TABLE) + (pool << 2))) + P_RAW_LIST;
+}
 
 @inline
-function listOf(client: u32, ephemeral: bool): usize {
-  return clientAddress(client) + C_RAW_LISTS + (ephemeral ? 0 : 8);
+function isEphemeral(cell: usize): bool {
+  return (load<u32>(frameEntry(load<u32>(cell + CELL_FRAME))) & 15) == KIND_RAW_EPH;
+}
+
+@inline
+function clientOf(cell: usize): u32 {
+  return load<u32>(frameEntry(load<u32>(cell + CELL_FRAME))) >>> 16;
 }
 
 /** A cell with a frame, 0 when there is no memory. */
-export function rawAlloc(client: u32, ephemeral: bool): usize {
-  const cell = slabAlloc(client, ephemeral, SLAB_CELL);
+export function rawAlloc(client: u32, ephemeral: bool, pool: u32): usize {
+  const cell = slabAlloc(client, ephemeral, SLAB_RAW);
   if (cell == 0) return 0;
   const kind = ephemeral ? KIND_RAW_EPH : KIND_RAW_PERS;
   const frame = frameTake(client, kind, 0);
@@ -41,19 +57,20 @@ export function rawAlloc(client: u32, ephemeral: bool): usize {
     slabFree(cell);
     return 0;
   }
-  store<u64>(cell, 0);
-  store<u64>(cell + 8, 0);
+  memory.fill(cell, 0, 48);
   store<u32>(cell + CELL_FRAME, frame);
+  store<u32>(cell + CELL_POOL, pool);
   frameSetKind(frame, client, kind, 0);
   return cell;
 }
 
-/** Puts a cell on the age list; the caller has described it and may publish it afterwards. */
-export function rawQueue(client: u32, ephemeral: bool, cell: usize): void {
-  const guard = rawLock(client);
+/** Puts a cell on its pool's age list; the caller has described it and may publish it afterwards. */
+export function rawQueue(cell: usize): void {
+  if (!isEphemeral(cell)) return;
+  const guard = rawLock(clientOf(cell));
   lock(guard);
   rawTouch(cell);
-  queue(listOf(client, ephemeral), cell, load<u32>(CELL_STAMP + cell));
+  queue(listOf(load<u32>(cell + CELL_POOL)), cell);
   unlock(guard);
 }
 
@@ -69,15 +86,19 @@ export function rawTouch(cell: usize): void {
 
 /** Frees a cell that was queued, with its frame. */
 export function rawFree(cell: usize): void {
-  const frame = load<u32>(cell + CELL_FRAME);
-  const entry = load<u32>(frameEntry(frame));
-  const client = entry >>> 16;
-  const guard = rawLock(client);
-  lock(guard);
-  unqueue(listOf(client, (entry & 15) == KIND_RAW_EPH), cell);
-  unlock(guard);
-  frameGive(frame);
+  if (isEphemeral(cell)) {
+    const guard = rawLock(clientOf(cell));
+    lock(guard);
+    unqueue(listOf(load<u32>(cell + CELL_POOL)), cell);
+    unlock(guard);
+  }
+  frameGive(load<u32>(cell + CELL_FRAME));
   slabFree(cell);
+}
+
+/** Ephemeral raw pages of a pool. */
+export function rawCount(pool: u32): u32 {
+  return load<u32>(listOf(pool) + L_COUNT);
 }
 
 let victimObject: usize = 0;
@@ -92,20 +113,19 @@ export function rawVictimIndex(): u32 {
 }
 
 /**
- * The least recently used ephemeral cell of a client (0 = none), with its object and index in rawVictim*. It stays
- * listed, at the young end, so that two reclaimers do not choose the same one.
+ * The least recently used ephemeral cell of a client's pool (0 = none), with its object and index in rawVictim*. It
+ * stays listed, at the young end, so that two threads do not choose the same one.
  */
-export function rawVictim(client: u32): usize {
-  const list = listOf(client, true);
+export function rawVictim(client: u32, pool: u32): usize {
+  const list = listOf(pool);
   const guard = rawLock(client);
   lock(guard);
   let cell = <usize>load<u32>(list + L_OLDEST);
   for (let i = 0; cell != 0; i++) {
-    const stamp = load<u32>(cell + CELL_STAMP);
-    const queued = load<u32>(frameEntry(load<u32>(cell + CELL_FRAME)) + 4);
+    const used = <i32>(load<u32>(cell + CELL_STAMP) - load<u32>(cell + CELL_QUEUED)) > 0;
     unqueue(list, cell);
-    queue(list, cell, stamp);
-    if (i >= SECOND_CHANCES || <i32>(stamp - queued) <= 0) break;
+    queue(list, cell);
+    if (i >= SECOND_CHANCES || !used) break;
     cell = load<u32>(list + L_OLDEST);
   }
   if (cell != 0) {
@@ -116,24 +136,28 @@ export function rawVictim(client: u32): usize {
   return cell;
 }
 
-/** The stamp of the least recently used ephemeral cell (a hint, read without the lock); 0 when there is none. */
-export function rawOldestStamp(client: u32): u32 {
-  const cell = <usize>load<u32>(listOf(client, true) + L_OLDEST);
-  return cell == 0 ? 0 : load<u32>(cell + CELL_STAMP);
+/** The stamp of a pool's least recently used ephemeral cell (a hint); 0 when there is none. */
+export function rawOldestStamp(client: u32, pool: u32): u32 {
+  const guard = rawLock(client);
+  lock(guard);
+  const cell = <usize>load<u32>(listOf(pool) + L_OLDEST);
+  const stamp = cell == 0 ? 0 : load<u32>(cell + CELL_STAMP);
+  unlock(guard);
+  return stamp;
 }
 
 // ---- recovery (nothing else runs) -------------------------------------------------------------------------
 
-export function rawForget(client: u32): void {
-  memory.fill(clientAddress(client) + C_RAW_LISTS, 0, 16);
+/** Empties a pool's age list. */
+export function rawForget(pool: usize): void {
+  memory.fill(pool + P_RAW_LIST, 0, 12);
 }
 
 /** A cell was found in the index (and marked in its slab): keeps its frame and lists it again. */
 export function rawMark(cell: usize): void {
   const entry = frameEntry(load<u32>(cell + CELL_FRAME));
-  const word = load<u32>(entry);
-  store<u32>(entry, word | MARK);
-  queue(listOf(word >>> 16, (word & 15) == KIND_RAW_EPH), cell, load<u32>(cell + CELL_STAMP));
+  store<u32>(entry, load<u32>(entry) | MARK);
+  if (isEphemeral(cell)) queue(listOf(load<u32>(cell + CELL_POOL)), cell);
 }
 
 /** After all marks: a frame whose cell was not found becomes free. */
@@ -146,14 +170,15 @@ export function rawSettle(frame: u32): void {
 
 // ---- list (under the client's raw lock) -------------------------------------------------------------------
 
-function queue(list: usize, cell: usize, stamp: u32): void {
+function queue(list: usize, cell: usize): void {
   const youngest = <usize>load<u32>(list + L_YOUNGEST);
-  store<u32>(frameEntry(load<u32>(cell + CELL_FRAME)) + 4, stamp);
-  store<u32>(cell + CELL_OLDER, youngest);
+  store<u32>(cell + CELL_QUEUED, load<u32>(cell + CELL_STAMP));
+  store<u32>(cell + CELL_OLDER, <u32>youngest);
   store<u32>(cell + CELL_YOUNGER, 0);
   if (youngest != 0) store<u32>(youngest + CELL_YOUNGER, <u32>cell);
   else store<u32>(list + L_OLDEST, <u32>cell);
   store<u32>(list + L_YOUNGEST, <u32>cell);
+  store<u32>(list + L_COUNT, load<u32>(list + L_COUNT) + 1);
 }
 
 function unqueue(list: usize, cell: usize): void {
@@ -163,4 +188,5 @@ function unqueue(list: usize, cell: usize): void {
   else store<u32>(list + L_OLDEST, <u32>younger);
   if (younger != 0) store<u32>(younger + CELL_OLDER, <u32>older);
   else store<u32>(list + L_YOUNGEST, <u32>older);
+  store<u32>(list + L_COUNT, load<u32>(list + L_COUNT) - 1);
 }

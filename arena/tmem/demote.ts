@@ -4,17 +4,16 @@
 // The page leaves the hot pool before it enters the other one; in between it is a miss. Both are ephemeral.
 
 import { N_DEMOTED, N_NODES, count } from '../memory/counters';
-import { clientAddress } from '../memory/frame';
-import { C_KINDS, KIND_RAW_EPH, P_DEMOTE_TO, P_LIMIT_PAGES, S_PAGE } from '../memory/layout';
+import { P_DEMOTE_TO, P_LIMIT_PAGES, S_PAGE } from '../memory/layout';
 import { enterSecond, slotAddress } from '../memory/slot';
 import { TAG_RAW, wordOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
-import { rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
+import { rawCount, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { copyOut, decode } from './encode';
 import { discharge, handleClient, handlePool, handlePoolId, locate, removePage, turnTo } from './handle';
-import { O_ROOT, objectPlace, placePool } from './object';
+import { O_ROOT } from './object';
 import { put } from './put';
-import { lockObject, unlockObject } from './reclaim';
+import { letGoObject, lockObject, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
 import { treeFind } from './tree';
 
@@ -33,7 +32,7 @@ export function demoteOverLimit(): void {
   if (limit == 0) return;
   const id = handlePoolId();
   for (let i = 0; i < DEMOTIONS_MAX; i++) {
-    if (atomic.load<u32>(clientAddress(handleClient()) + C_KINDS + (KIND_RAW_EPH << 2)) <= limit) return;
+    if (rawCount(id) <= limit) return;
     const index = takeVictim(id);
     if (index < 0) return;
     if (target == 0) continue;
@@ -50,9 +49,9 @@ export function demoteOverLimit(): void {
 
 let victimLength: u32 = 0;
 
-/** Takes the client's least recently used raw page to S_PAGE, if it is this pool's; its index, -1 when there is none. */
+/** Takes the pool's least recently used raw page to S_PAGE; its index, -1 when there is none. */
 function takeVictim(id: u32): i64 {
-  const cell = rawVictim(handleClient());
+  const cell = rawVictim(handleClient(), id);
   if (cell == 0) return -1;
   const object = rawVictimObject();
   const index = rawVictimIndex();
@@ -61,7 +60,7 @@ function takeVictim(id: u32): i64 {
   const stripe = lockObject(object);
   if (stripe == 0) return -1;
   const at = treeFind(object + O_ROOT, index, false);
-  const found = placePool(objectPlace(object)) == id && at != 0 && load<u32>(at) == word;
+  const found = at != 0 && load<u32>(at) == word;
   if (found) {
     movedA = load<u64>(object);
     movedB = load<u64>(object + 8);
@@ -72,8 +71,9 @@ function takeVictim(id: u32): i64 {
     count(handlePool(), N_NODES, nodesChanged());
   }
   unlockObject(stripe);
+  if (found) memoryFree(word);
+  letGoObject();
   if (!found) return -1;
-  memoryFree(word);
   emptiedFree();
   victimLength = decode(place, false);
   return index;

@@ -22,6 +22,7 @@ import {
   FRAME_SIZE,
   H_CLIENTS_MAX,
   H_CLIENT_TABLE,
+  H_POOLS_HIGH,
   H_POOLS_MAX,
   H_POOL_TABLE,
   KIND_CLIENT,
@@ -155,7 +156,7 @@ export function clientForget(id: u32): bool {
 
 /** Id of a live pool with this owner and name, -1 when there is none. */
 export function poolNamed(client: u32, name: usize, length: u32): i32 {
-  const pools = load<u32>(H_POOLS_MAX);
+  const pools = load<u32>(H_POOLS_HIGH);
   for (let id: u32 = 0; id < pools; id++) {
     const pool = poolAddress(id);
     if (!poolIsLive(pool) || load<u32>(pool + P_CLIENT) != client) continue;
@@ -166,7 +167,7 @@ export function poolNamed(client: u32, name: usize, length: u32): i32 {
 
 /** Id of the live shared pool with this UUID (16 bytes), -1 when there is none. */
 export function poolWithUuid(uuid: usize): i32 {
-  const pools = load<u32>(H_POOLS_MAX);
+  const pools = load<u32>(H_POOLS_HIGH);
   for (let id: u32 = 0; id < pools; id++) {
     const pool = poolAddress(id);
     if (!poolIsLive(pool) || (load<u32>(pool + P_FLAGS) & POOL_SHARED) == 0) continue;
@@ -226,6 +227,7 @@ export function poolOpen(
   if (uuid != 0) memory.copy(pool + P_UUID, uuid, 16);
   setMember(pool, client, true);
   store<u32>(pool + P_STATE, POOL_LIVE);
+  if (id >= load<u32>(H_POOLS_HIGH)) store<u32>(H_POOLS_HIGH, id + 1);
   frameSetKind(frame, client, KIND_POOL, 0);
   atomic.store<u32>(table + (id << 2), frame);
   unlock(ADMIN_LOCK);

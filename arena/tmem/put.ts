@@ -50,7 +50,15 @@ import {
   encodedSum,
   encodedValue,
 } from './encode';
-import { charge, discharge, handleClient, handleClientAddress, handlePersistent, handlePool } from './handle';
+import {
+  charge,
+  discharge,
+  handleClient,
+  handleClientAddress,
+  handlePersistent,
+  handlePool,
+  handlePoolId,
+} from './handle';
 import {
   REFUSED_CAP,
   REFUSED_FROZEN,
@@ -144,7 +152,17 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
     word =
       codec == CODEC_FILL
         ? memoryAllocFill(handleClient(), !handlePersistent(), encodedValue(), codec, length, encodedSum(), index)
-        : memoryAlloc(handleClient(), !handlePersistent(), pam, bytes, codec, length, encodedSum(), index);
+        : memoryAlloc(
+            handleClient(),
+            handlePoolId(),
+            !handlePersistent(),
+            pam,
+            bytes,
+            codec,
+            length,
+            encodedSum(),
+            index,
+          );
     if (word != 0) break;
     if (tries >= TRIES_MAX || !reclaimForTake(handleClient(), handlePersistent())) {
       unreserveLimit();

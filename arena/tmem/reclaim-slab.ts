@@ -13,6 +13,7 @@ import {
   SLAB_LEAF5,
   SLAB_NODE,
   SLAB_OBJECT,
+  SLAB_RAW,
   slabCellAddress,
   slabCells,
   slabCellUsed,
@@ -20,12 +21,12 @@ import {
 } from '../memory/slab';
 import { slotAddress } from '../memory/slot';
 import { TAG_CELL, TAG_RAW, wordOf } from '../memory/word';
-import { CODEC_FILL, codecOf, indexOf, objectOf } from '../pam/descriptor';
+import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryFree } from '../pam/pam';
 import { K_EVICTED_INLINE, countClient } from './client-counters';
 import { addPages, detachObject, discharge, forgetObject } from './handle';
 import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeState } from './object';
-import { countEvicted, evict, lockObject, lockedObjectPool, unlockObject } from './reclaim';
+import { countEvicted, evict, letGoObject, lockObject, lockedObjectPool, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
 import { doomObject, drain, noteDoomed } from './teardown';
 import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject } from './node';
@@ -59,22 +60,22 @@ export function reclaimSlab(client: u32): u32 {
 
 function evictSlab(frame: u32): u32 {
   const cls = slabClassOf(frame);
-  if (cls > SLAB_CELL) return 0; // given away meanwhile, to another use
+  if (cls > SLAB_RAW) return 0; // given away meanwhile, to another use
   let pages: u32 = 0;
   const cells = slabCells(cls);
   for (let i: u32 = 0; i < cells; i++) {
     if (!slabCellUsed(frame, cls, i)) continue;
     const cell = slabCellAddress(frame, cls, i);
     if (cls == SLAB_OBJECT) pages += evictObject(cell);
-    else if (cls == SLAB_CELL) pages += evictCell(cell);
+    else if (cls == SLAB_CELL) pages += evictCell(cell, TAG_CELL);
+    else if (cls == SLAB_RAW) pages += evictCell(cell, TAG_RAW);
     else if (cls == SLAB_NODE) pages += nodeLevel(cell) == 0 ? evictUnit(nodeObject(cell), nodeKey(cell), cell) : 0;
     else if (cls == SLAB_LEAF5 || cls == SLAB_LEAF15) pages += evictLeaf(cell, cls);
   }
   return pages;
 }
 
-function evictCell(cell: usize): u32 {
-  const tag = codecOf(cell) == CODEC_FILL ? TAG_CELL : TAG_RAW;
+function evictCell(cell: usize, tag: u32): u32 {
   return evict(objectOf(cell), indexOf(cell), wordOf(tag, cell)) ? 1 : 0;
 }
 
@@ -109,11 +110,15 @@ function evictUnit(object: usize, key: u32, cell: usize): u32 {
     }
     count(pool, N_EVICTED, taken);
     count(pool, N_NODES, nodesChanged());
-    for (let i = 1; i <= taken; i++) discharge(pool, load<u32>(gather + (i << 2)));
   }
   unlockObject(stripe);
-  for (let i = 1; i <= taken; i++) memoryFree(load<u32>(gather + (i << 2)));
+  for (let i = 1; i <= taken; i++) {
+    const word = load<u32>(gather + (i << 2));
+    discharge(pool, word);
+    memoryFree(word);
+  }
   emptiedFree();
+  letGoObject();
   return taken > 0 ? taken : 0;
 }
 
@@ -124,6 +129,7 @@ function evictObject(object: usize): u32 {
   const pool = lockedObjectPool();
   if (placeState(place) != OBJECT_LIVE) {
     unlockObject(stripe);
+    letGoObject();
     return 0;
   }
   const pages = load<u32>(object + O_PAGES);
@@ -133,5 +139,6 @@ function evictObject(object: usize): u32 {
   noteDoomed(pool);
   unlockObject(stripe);
   emptiedFree();
+  letGoObject();
   return pages;
 }

@@ -26,22 +26,25 @@ import {
   C_WEIGHT,
   H_CLIENTS_MAX,
   H_DOOMED_POOLS,
+  H_CLOCK,
   H_FREE_FRAMES,
+  H_POOLS_HIGH,
   H_SHRINKS,
   H_UNBUDDIED_FIRST,
   KIND_RAW_EPH,
   KIND_SLAB_EPH,
   KIND_ZBUD_EPH,
   KIND_ZV_EPH,
+  P_CLIENT,
   RECLAIM_LOCK,
 } from '../memory/layout';
 import { lock, stripeLock, unlock } from '../memory/lock';
 import { hazardClear, hazardSet } from '../memory/slab';
-import { slotAddress } from '../memory/slot';
+import { enterTeardown, slotAddress } from '../memory/slot';
 import { TAG_RAW, TAG_ZBUD, wordOf } from '../memory/word';
 import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryFree } from '../pam/pam';
-import { rawOldestStamp, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
+import { rawCount, rawOldestStamp, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { ZBUD_LEFT, ZBUD_RIGHT, zbudHas, zbudOldestStamp, zbudReclaimBegin, zbudReclaimEnd } from '../pam/zbud';
 import {
   K_EPH_ATE_TAIL,
@@ -196,7 +199,7 @@ function reclaimStep(client: u32): u32 {
   const slabs = framesOfKind(client, KIND_SLAB_EPH);
   if (slabs > zbud + zv + raw && reclaimSlab(client) > 0) return 1;
   if (zv > zbud + raw && reclaimZvFrame(client) > 0) return 1;
-  const rawFirst = raw > 0 && (zbud == 0 || <i32>(rawOldestStamp(client) - zbudOldestStamp(client)) < 0);
+  const rawFirst = raw > 0 && (zbud == 0 || rawIsOlder(client, zbudOldestStamp(client)));
   if (rawFirst && reclaimRaw(client)) return 1;
   if (zbud > 0 && reclaimZbud(client)) return 1;
   if (raw > 0 && reclaimRaw(client)) return 1;
@@ -223,8 +226,34 @@ function reclaimZbud(client: u32): bool {
   return true;
 }
 
+let oldestRawPool: u32 = 0;
+
+/** Whether the client's least recently used raw page is older than `stamp`; its pool is in oldestRawPool. */
+function rawIsOlder(client: u32, stamp: u32): bool {
+  const pools = load<u32>(H_POOLS_HIGH);
+  let oldest = stamp;
+  let found = false;
+  for (let id: u32 = 0; id < pools; id++) {
+    // Named before it is looked at, so that its frame stays.
+    enterTeardown(id + 1);
+    const pool = poolAddress(id);
+    if (pool == 0 || load<u32>(pool + P_CLIENT) != client || rawCount(id) == 0) continue;
+    const age = rawOldestStamp(client, id);
+    if (<i32>(age - oldest) >= 0) continue;
+    oldest = age;
+    oldestRawPool = id;
+    found = true;
+  }
+  enterTeardown(0);
+  return found;
+}
+
 function reclaimRaw(client: u32): bool {
-  const cell = rawVictim(client);
+  // Any stamp is older than one half of the clock's range ahead.
+  if (!rawIsOlder(client, load<u32>(H_CLOCK) + 0x7fffffff)) return false;
+  enterTeardown(oldestRawPool + 1);
+  const cell = poolAddress(oldestRawPool) == 0 ? <usize>0 : rawVictim(client, oldestRawPool);
+  enterTeardown(0);
   if (cell == 0) return false;
   const evicted = evict(rawVictimObject(), rawVictimIndex(), wordOf(TAG_RAW, cell));
   countEvicted(client, 1, evicted ? 1 : 0);
@@ -245,7 +274,8 @@ export function lockedObjectPool(): usize {
 
 /**
  * Locks the stripe of an object that was found from a page, without knowing whether it is still one. Returns the
- * lock, 0 when the object is gone. The object stays pinned: end with unlockObject.
+ * lock, 0 when the object is gone. The object stays pinned until unlockObject, its pool until letGoObject: so what
+ * was taken out can be freed and accounted for after the lock.
  */
 export function lockObject(object: usize): usize {
   if (object == 0) return 0;
@@ -257,6 +287,7 @@ export function lockObject(object: usize): usize {
     lock(stripe);
     if (objectPlace(object) == place) {
       lockedPool = poolAddress(placePool(place));
+      enterTeardown(placePool(place) + 1);
       return stripe;
     }
     unlock(stripe);
@@ -270,6 +301,11 @@ export function unlockObject(stripe: usize): void {
   hazardClear(slotAddress());
 }
 
+/** The pool of the object that was locked may end now. */
+export function letGoObject(): void {
+  enterTeardown(0);
+}
+
 /** Takes a page out of the index if its slot still names `word`, and frees it; whether it did. */
 export function evict(object: usize, index: u32, word: u32): bool {
   const stripe = lockObject(object);
@@ -281,11 +317,13 @@ export function evict(object: usize, index: u32, word: u32): bool {
     removePage(pool, object, index);
     count(pool, N_EVICTED, 1);
     count(pool, N_NODES, nodesChanged());
-    discharge(pool, word); // under the lock: once it is released, the pool may end
   }
   unlockObject(stripe);
-  if (!found) return false;
-  memoryFree(word);
-  emptiedFree();
-  return true;
+  if (found) {
+    discharge(pool, word);
+    memoryFree(word);
+    emptiedFree();
+  }
+  letGoObject();
+  return found;
 }

@@ -154,14 +154,15 @@ function rebuild(): void {
     if (address == 0) continue;
     memory.fill(address + C_SLABS, 0, 64);
     zbudForget(client);
-    rawForget(client);
   }
   store<u32>(H_PERSISTENT_PAGES, 0);
   store<u32>(H_DOOMED_POOLS, 0);
   const pools = load<u32>(H_POOLS_MAX);
   for (let id: u32 = 0; id < pools; id++) {
     const pool = poolAddress(id);
-    if (pool != 0) markPool(pool, id);
+    if (pool == 0) continue;
+    rawForget(pool);
+    markPool(pool, id);
   }
   const last = load<u32>(H_LAST_FRAME);
   for (let client: u32 = 1; client < clients; client++) {

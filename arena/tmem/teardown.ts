@@ -14,7 +14,7 @@ import { ABORT_DAMAGED, abortOperation } from '../memory/host';
 import {
   ADMIN_LOCK,
   H_DOOMED_POOLS,
-  H_POOLS_MAX,
+  H_POOLS_HIGH,
   H_POOL_TABLE,
   POOL_DYING,
   POOL_LIVE,
@@ -208,7 +208,7 @@ function firstObject(tree: usize): usize {
  */
 export function drain(steps: i32): i32 {
   let taken = 0;
-  const pools = load<u32>(H_POOLS_MAX);
+  const pools = load<u32>(H_POOLS_HIGH);
   for (let id: u32 = 0; id < pools && taken < steps && atomic.load<u32>(H_DOOMED_POOLS) != 0; id++) {
     // Named before it is looked at, so that its frame stays while we work on it.
     enterTeardown(id + 1);
