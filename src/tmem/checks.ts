@@ -28,3 +28,12 @@ export function checkOffset(what: string, offset: number, length: number): void 
     );
   }
 }
+
+export function checkSameLength(handles: readonly unknown[], buffers: readonly unknown[]): void {
+  if (handles.length !== buffers.length) {
+    throw new TmemError(
+      'TMEM_ERR_TYPE',
+      `many: got ${handles.length} handles and ${buffers.length} buffers; each handle needs one`,
+    );
+  }
+}

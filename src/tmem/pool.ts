@@ -8,7 +8,7 @@
 
 import type { Arena } from '../arena/index.ts';
 import type { Arenas } from './arenas.ts';
-import { checkBuffer, checkOffset, checkPage, PAGE_BYTES } from './checks.ts';
+import { checkBuffer, checkOffset, checkPage, checkSameLength, PAGE_BYTES } from './checks.ts';
 import { TmemError } from './errors.ts';
 import { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
@@ -285,6 +285,18 @@ export class Pool {
       }
     }
     return found;
+  }
+
+  /** Stores one page for each handle, in order; what became of each. */
+  putMany(handles: readonly Handle[], pages: readonly Uint8Array[]): PutOutcome[] {
+    checkSameLength(handles, pages);
+    return handles.map(({ oid, index }, i) => this.put(oid, index, pages[i]));
+  }
+
+  /** Copies one page for each handle, in order, to its buffer; the length of each, 0 = miss. */
+  getMany(handles: readonly Handle[], outs: readonly Uint8Array[]): number[] {
+    checkSameLength(handles, outs);
+    return handles.map(({ oid, index }, i) => this.get(oid, index, outs[i]));
   }
 
   /** Every handle in the pool, while others may change it: a handle that is there all the time comes exactly once. */
