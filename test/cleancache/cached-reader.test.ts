@@ -136,6 +136,22 @@ test('bytes read ahead are not returned once the source has changed', async () =
   expect(await read(reader!, 5000, 1000)).toEqual(source.bytes.subarray(5000, 6000));
 });
 
+test('bytes that were being read ahead when the source changed are not returned either', async () => {
+  const { source, readers, read } = bench(100_000);
+  const [reader] = readers;
+  await read(reader!, 0, 1000);
+  source.held = true;
+  const ahead = read(reader!, 1000, 4000);
+  await settle();
+  source.identityNow = { ...source.identityNow, key: Oid.fromNumbers(2), keyText: '2' };
+  await reader!.check();
+  source.held = false;
+  for (const go of source.pending) go();
+  await ahead;
+  source.bytes = source.bytes.map((byte) => byte ^ 0xff);
+  expect(await read(reader!, 5000, 1000)).toEqual(source.bytes.subarray(5000, 6000));
+});
+
 test('a source that ends early gives what it has, and the short page is not kept', async () => {
   const { source, readers, read } = bench(100_000);
   source.bytes = source.bytes.subarray(0, 42_000);

@@ -108,6 +108,34 @@ test('an exclusive load gives the only copy', () => {
   expect(stored(backend)).toBe(0);
 });
 
+test('a page stored while another thread drops the older one is not lost', () => {
+  const backend = new MapFrontswapBackend();
+  const pool = backend.init(1);
+  // What the other thread does comes right after the page is in the store, before its bits are set.
+  let meanwhile = () => {};
+  const store = pool.store.bind(pool);
+  pool.store = (oid, index, bytes) => {
+    const accepted = store(oid, index, bytes);
+    const once = meanwhile;
+    meanwhile = () => {};
+    once();
+    return accepted;
+  };
+  const shim = new Frontswap();
+  shim.register(backend);
+  const area = shim.init(1, { slots: 10 });
+  area.store(3, page(1));
+  area.startWrite(3);
+  meanwhile = () => expect(area.dropClean(3)).toBe(true);
+  expect(area.store(3, page(2))).toBe(true);
+  expect(area.load(3, out)).toBe(4096);
+  expect(out).toEqual(page(2));
+  // The same with the area invalidated in between: the store is refused, and nothing remains.
+  meanwhile = () => area.invalidateArea();
+  expect(area.store(3, page(3))).toBe(false);
+  expect(stored(backend)).toBe(0);
+});
+
 test('the counters count what happened', () => {
   let refuse = false;
   const { area } = bench(() => refuse);

@@ -147,6 +147,21 @@ test('shrink leaves as many pages as it was told, and takes clean ones first', a
   expect(await read(swap, 0)).toBe(101);
 });
 
+test('a page that is written again while it moves out stays', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device);
+  await swap.write(1, page(7));
+  const write = device.write;
+  device.write = async (slot, bytes) => {
+    await write.call(device, slot, bytes);
+    if (bytes[0] === 7) await swap.write(1, page(8));
+  };
+  expect(await swap.shrink(0)).toBe(1);
+  expect(await read(swap, 1)).toBe(8);
+  expect(await swap.shrink(0)).toBe(0);
+  expect(await read(swap, 1)).toBe(8);
+});
+
 test('a page whose write failed stays in the store, dirty', async () => {
   const device = new MemoryDevice();
   const { swap } = bench(device);
