@@ -1,4 +1,4 @@
-// The benchmarks: `node bench/run.ts <name> [--pages FILE] [--json]` runs bench/<name>.ts.
+// The benchmarks: `node bench/run.ts <name> [--pages FILE] [--only PARTS] [--json]` runs bench/<name>.ts.
 // With --json the last line of output is one JSON object of figures.
 
 import { readdirSync } from 'node:fs';
@@ -7,6 +7,8 @@ import { parseArgs } from 'node:util';
 export interface BenchOptions {
   /** A file of 4096-byte pages instead of the default ones. */
   pages?: string;
+  /** Names of the measurements to do, with commas between them; all without it. */
+  only?: string;
   /** Prints a line of the report. */
   say: (line: string) => void;
 }
@@ -21,14 +23,18 @@ const NAMES = readdirSync(import.meta.dirname)
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { pages: { type: 'string' }, json: { type: 'boolean', default: false } },
+    options: {
+      pages: { type: 'string' },
+      only: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
   });
   const name = positionals[0];
   if (name === undefined || positionals.length > 1 || !NAMES.includes(name)) {
     throw new Error(`name one benchmark of: ${NAMES.join(', ')}`);
   }
   const benchmark = (await import(`./${name}.ts`)) as { run(options: BenchOptions): Promise<Figures> };
-  const figures = await benchmark.run({ pages: values.pages, say: console.log });
+  const figures = await benchmark.run({ pages: values.pages, only: values.only, say: console.log });
   if (values.json) console.log(JSON.stringify(figures));
 }
 
