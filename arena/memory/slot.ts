@@ -126,15 +126,15 @@ export function enterTeardown(pool: u32): void {
   atomic.store<u32>(mySlot + S_POOL3, pool);
 }
 
-/** Whether any thread's operation works on a pool. */
+/** Whether any thread's operation works on a pool. The caller's own teardown of it does not count, its operation does. */
 export function poolIsInUse(id: u32): bool {
   const threads = load<u32>(H_THREADS);
   for (let i: u32 = 0; i < threads; i++) {
     const slot = slotAt(i);
-    if (slot == mySlot) continue;
     const state = atomic.load<u32>(slot + S_STATE);
     if ((state & 0xff) == SLOT_BUSY && state >>> 8 == id + 1) return true;
-    if (atomic.load<u32>(slot + S_POOL2) == id + 1 || atomic.load<u32>(slot + S_POOL3) == id + 1) return true;
+    if (atomic.load<u32>(slot + S_POOL2) == id + 1) return true;
+    if (slot != mySlot && atomic.load<u32>(slot + S_POOL3) == id + 1) return true;
   }
   return false;
 }

@@ -10,8 +10,18 @@ import { TAG_RAW, wordOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
 import { rawCount, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { copyOut, decode } from './encode';
-import { discharge, handleClient, handlePool, handlePoolId, locate, removePage, turnTo } from './handle';
-import { O_ROOT } from './object';
+import {
+  discharge,
+  handleClient,
+  handlePool,
+  handlePoolId,
+  isLiveTrie,
+  locate,
+  removePage,
+  trieOf,
+  turnTo,
+} from './handle';
+import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
 import { put } from './put';
 import { letGoObject, lockObject, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
@@ -60,7 +70,10 @@ function takeVictim(id: u32): i64 {
   const stripe = lockObject(object);
   if (stripe == 0) return -1;
   const at = treeFind(object + O_ROOT, index, false);
-  const found = at != 0 && load<u32>(at) == word;
+  // What was flushed and waits to be freed must not come back in the other pool.
+  const isLive = placeState(objectPlace(object)) == OBJECT_LIVE;
+  const found =
+    at != 0 && load<u32>(at) == word && isLive && isLiveTrie(handlePool(), object, trieOf(handlePool(), object));
   if (found) {
     movedA = load<u64>(object);
     movedB = load<u64>(object + 8);

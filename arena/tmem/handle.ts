@@ -11,6 +11,7 @@ import {
   H_PERSISTENT_PAGES,
   POOL_PERSISTENT,
   P_CLIENT,
+  P_DOOMED_TREES,
   P_FLAGS,
   P_PAGES,
   P_ROOTS,
@@ -196,25 +197,41 @@ export function addPages(pool: usize, root: u32, pages: i32): void {
 
 /**
  * Takes a page that is there out of its object; the object disappears with its last page. Works on live objects and
- * on doomed ones, which are in no trie and counted in no root slot any more.
+ * on those that were flushed and wait to be freed, which are counted in no root slot any more.
  */
 export function removePage(pool: usize, object: usize, index: u32): void {
   treeRemove(object + O_ROOT, index, false);
   raiseVersion(object, index);
-  const pages = load<u32>(object + O_PAGES) - 1;
+  takeOff(pool, object, 1);
+}
+
+/** Counts pages off that have left an object's tree; the object disappears with its last page. */
+export function takeOff(pool: usize, object: usize, taken: u32): void {
+  const pages = load<u32>(object + O_PAGES) - taken;
   store<u32>(object + O_PAGES, pages);
-  const place = objectPlace(object);
-  if (placeState(place) == OBJECT_DOOMED) return;
-  addPages(pool, placeRoot(place), -1);
+  if (placeState(objectPlace(object)) == OBJECT_DOOMED) return;
+  const trie = trieOf(pool, object);
+  if (isLiveTrie(pool, object, trie)) addPages(pool, placeRoot(objectPlace(object)), -taken);
   if (pages != 0) return;
-  detachObject(pool, object);
+  detachFrom(trie, object);
   forgetObject(pool, object);
 }
 
-/** Takes an object out of its pool's trie. */
-export function detachObject(pool: usize, object: usize): void {
-  const root = trieRoot(pool, placeRoot(objectPlace(object)));
-  detachFrom(root, object);
+/** Root word of the trie that an object hangs in: the pool's, or the one that a flush of the whole pool detached. */
+export function trieOf(pool: usize, object: usize): usize {
+  const root = placeRoot(objectPlace(object));
+  const live = trieRoot(pool, root);
+  const detached = pool + P_DOOMED_TREES + (root << 2);
+  if (load<u32>(detached) == 0) return live;
+  const at = treeFind(live, load<u32>(object + O_KEY), true);
+  let other = at == 0 ? <usize>0 : addressOf(load<u32>(at));
+  while (other != 0 && other != object) other = load<u32>(other + O_NEXT);
+  return other == object ? live : detached;
+}
+
+/** Whether trieOf() gave the pool's own trie: then the object can be found, and its pages count. */
+export function isLiveTrie(pool: usize, object: usize, trie: usize): bool {
+  return trie == trieRoot(pool, placeRoot(objectPlace(object)));
 }
 
 /** Takes an object out of the trie with this root word. */

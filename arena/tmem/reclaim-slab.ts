@@ -24,7 +24,7 @@ import { TAG_CELL, TAG_RAW, wordOf } from '../memory/word';
 import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryFree } from '../pam/pam';
 import { K_EVICTED_INLINE, countClient } from './client-counters';
-import { addPages, detachObject, discharge, forgetObject } from './handle';
+import { discharge, takeOff } from './handle';
 import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeState } from './object';
 import { countEvicted, evict, letGoObject, lockObject, lockedObjectPool, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
@@ -98,16 +98,7 @@ function evictUnit(object: usize, key: u32, cell: usize): u32 {
   const gather = slotAddress() + S_GATHER;
   const taken = treeTakeUnit(object + O_ROOT, key, cell);
   if (taken > 0) {
-    const pages = load<u32>(object + O_PAGES) - taken;
-    store<u32>(object + O_PAGES, pages);
-    const place = objectPlace(object);
-    if (placeState(place) == OBJECT_LIVE) {
-      addPages(pool, placeRoot(place), -taken);
-      if (pages == 0) {
-        detachObject(pool, object);
-        forgetObject(pool, object);
-      }
-    }
+    takeOff(pool, object, taken);
     count(pool, N_EVICTED, taken);
     count(pool, N_NODES, nodesChanged());
   }

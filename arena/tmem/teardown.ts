@@ -36,7 +36,6 @@ import { retirePool } from './client-counters';
 import {
   addPages,
   detachFrom,
-  detachObject,
   discharge,
   findObject,
   forgetObject,
@@ -44,6 +43,8 @@ import {
   handlePoolId,
   handleRoot,
   handleStripe,
+  isLiveTrie,
+  trieOf,
 } from './handle';
 import { OBJECT_DOOMED, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress, poolFrameOf } from './pool';
@@ -76,10 +77,11 @@ export function flushObject(): u32 {
   return pages;
 }
 
-/** Takes a live object out of its trie; its pages wait to be freed. Under its stripe lock; then call noteDoomed. */
+/** Takes an object out of its trie; its pages wait to be freed. Under its stripe lock; then call noteDoomed. */
 export function doomObject(pool: usize, id: u32, root: u32, object: usize): void {
-  detachObject(pool, object);
-  addPages(pool, root, -load<i32>(object + O_PAGES));
+  const trie = trieOf(pool, object);
+  if (isLiveTrie(pool, object, trie)) addPages(pool, root, -load<i32>(object + O_PAGES));
+  detachFrom(trie, object);
   pushDoomed(pool, id, root, object);
 }
 
