@@ -7,12 +7,12 @@ import { PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING,
 import { enter, leave, slotAddress } from './memory/slot';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
-import { get } from './tmem/get';
+import { findRange, get } from './tmem/get';
 import { MISS, NOT_THERE, REFUSED_POOL_GONE } from './tmem/outcome';
 import { exchange, exchangedOutcome, readAt, writeAt } from './tmem/partial';
-import { clientForget, clientOpen, isMember, poolAddress, poolNamed, poolOpen, setMember } from './tmem/pool';
+import { E_NO_MEMORY, clientForget, clientOpen, isMember, poolAddress, poolNamed, poolOpen, setMember } from './tmem/pool';
 import { put } from './tmem/put';
-import { enforceCap, shrink } from './tmem/reclaim';
+import { enforceCap, reclaimForTake, shrink } from './tmem/reclaim';
 import { recover, recoveryIsNeeded } from './tmem/recovery';
 import { removeHandle } from './tmem/remove';
 import { clientRow, poolRow } from './tmem/statistics';
@@ -90,6 +90,9 @@ function at(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32): bool {
   locate(word(a, b), word(c, d), word(e, f));
   return true;
 }
+
+/** Frames reclaimed for a client or pool and lost again to other threads before it is not opened. */
+const OPEN_TRIES_MAX: i32 = 100;
 
 // ---- addresses in this thread's slot ------------------------------------------------------------------------
 
@@ -206,6 +209,15 @@ export function rangeGet(
   return found;
 }
 
+/** Which of up to 64 consecutive pages are there: see findRange. Results in the argument area. */
+export function rangeFind(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, pages: u32): i32 {
+  memory.fill(argumentsAddress(), 0, pages << 2);
+  if (!at(pool, a, b, c, d, e, f)) return 0;
+  const found = findRange(index, pages, argumentsAddress());
+  leave();
+  return <i32>found;
+}
+
 // ---- objects and pools ----------------------------------------------------------------------------------------
 
 export function objectFlush(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32): u32 {
@@ -219,7 +231,10 @@ export function objectFlush(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f
 
 export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
   enter(0);
-  const id = clientOpen(argumentsAddress(), nameLength, weight, capFrames);
+  let id = clientOpen(argumentsAddress(), nameLength, weight, capFrames);
+  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(0, true); i++) {
+    id = clientOpen(argumentsAddress(), nameLength, weight, capFrames);
+  }
   leave();
   return id;
 }
@@ -237,7 +252,10 @@ export function openPool(
 ): i32 {
   enter(0);
   const uuid = byUuid != 0 ? argumentsAddress() + 64 : 0;
-  const id = poolOpen(client, argumentsAddress(), nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  let id = poolOpen(client, argumentsAddress(), nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(client, true); i++) {
+    id = poolOpen(client, argumentsAddress(), nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  }
   leave();
   return id;
 }

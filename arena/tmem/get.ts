@@ -55,6 +55,30 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
   return <i32>length;
 }
 
+/** Pages looked for under one lock: a look passes at most seven slots on its way down, and 64 is the bound. */
+const FIND_AT_ONCE: u32 = 8;
+
+/**
+ * Which of `pages` consecutive pages are there: 1 or 0 for each, u32, at `results`; how many are. Those that are not
+ * count as failed gets: the caller asks to get the others.
+ */
+export function findRange(index: u32, pages: u32, results: usize): u32 {
+  let found: u32 = 0;
+  for (let i: u32 = 0; i < pages; ) {
+    const end = min<u32>(i + FIND_AT_ONCE, pages);
+    lock(handleStripe());
+    const object = findObject();
+    for (; i < end; i++) {
+      const there: u32 = pageSlot(object, index + i) != 0 ? 1 : 0;
+      store<u32>(results + (i << 2), there);
+      found += there;
+    }
+    unlock(handleStripe());
+  }
+  if (found != pages) count(handlePool(), N_FAILED_GETS, pages - found);
+  return found;
+}
+
 /** An ephemeral page that does not decode is dropped and missed; a persistent one stays, as evidence. */
 export function damaged(index: u32, kept: bool): i32 {
   count(handlePool(), N_CHECKSUM_FAILURES, 1);

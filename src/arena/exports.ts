@@ -36,6 +36,7 @@ export interface ArenaFunctions {
   pageExchanged(): number;
   rangePut(...args: [...Handle, source: Address, pages: U32]): number;
   rangeGet(...args: [...Handle, target: Address, pages: U32, mode: U32]): number;
+  rangeFind(...args: [...Handle, pages: U32]): number;
   objectFlush(pool: U32, a: U32, b: U32, c: U32, d: U32, e: U32, f: U32): number;
 
   openClient(nameLength: U32, weight: U32, capFrames: U32): number;

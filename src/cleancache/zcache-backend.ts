@@ -58,15 +58,7 @@ class KeepingPool extends ZcachePool {
   }
 
   override getRange(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[]): number {
-    const pages = out.length / PAGE_BYTES;
-    let found = 0;
-    for (let i = 0; i < pages; i++) {
-      const room = pages === 1 ? out : out.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
-      const length = this.pool.getAndKeep(key, firstIndex + i, room);
-      lengths[i] = length;
-      if (length > 0) found++;
-    }
-    return found;
+    return this.pool.getRangeAndKeep(key, firstIndex, out, lengths);
   }
 }
 

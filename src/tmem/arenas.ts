@@ -10,8 +10,8 @@ import { type Arena, ArenaAbort } from '../arena/index.ts';
 import { TmemError } from './errors.ts';
 import type { Oid } from './oid.ts';
 
-/** 256 pages, 1 MiB: neighbours stay together, large objects spread. */
-const RANGE_SHIFT = 8;
+/** Pages that lie in one arena together, 1 MiB: neighbours stay together, large objects spread. */
+export const PLACE_PAGES = 256;
 
 export class Arenas {
   readonly all: readonly Arena[];
@@ -33,7 +33,7 @@ export class Arenas {
     let hash = Math.imul(oid.w0 ^ Math.imul(oid.w1, 0x85ebca6b), 0xc2b2ae35);
     hash = Math.imul(hash ^ (hash >>> 15) ^ oid.w2 ^ Math.imul(oid.w3, 0x27d4eb2f), 0x165667b1);
     hash = Math.imul(hash ^ (hash >>> 13) ^ oid.w4 ^ Math.imul(oid.w5, 0x9e3779b1), 0x85ebca6b);
-    hash = Math.imul(hash ^ (hash >>> 16) ^ (index >>> RANGE_SHIFT), 0xc2b2ae35);
+    hash = Math.imul(hash ^ (hash >>> 16) ^ Math.floor(index / PLACE_PAGES), 0xc2b2ae35);
     return ((hash ^ (hash >>> 15)) >>> 0) % this.all.length;
   }
 

@@ -13,11 +13,10 @@ import { TmemError } from './errors.ts';
 import { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
 import type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
+import { piecesOf, RANGE_PAGES_MAX, takeResults } from './range.ts';
 import { walkArena } from './walk.ts';
 
 const INDEX_MAX = 0xffff_ffff;
-/** Pages of one call into the arena; results have room for 64, and one thread's staging areas for as many. */
-const RANGE_PAGES_MAX = 64;
 
 const DEFAULT = 0;
 const KEEP = 1;
@@ -33,6 +32,7 @@ export class Pool {
   /** The pool's id in each arena. */
   protected readonly ids: readonly number[];
   readonly #exchanged: ExchangeResult = { length: 0, outcome: 'stored' };
+  readonly #rangeResults = new Int32Array(RANGE_PAGES_MAX);
   #destroyed = false;
 
   constructor(arenas: Arenas, ids: readonly number[], about: PoolDescription) {
@@ -246,13 +246,14 @@ export class Pool {
       return stored;
     }
     const { w0, w1, w2, w3, w4, w5 } = oid;
-    for (const { arena, id, from, count } of this.#pieces(oid, firstIndex, pages)) {
+    for (const { arena, at, from, count } of piecesOf(this.arenas, oid, firstIndex, pages)) {
       const source = arena.bringIn(bytes) + from * PAGE_BYTES;
       stored += this.arenas.run(arena, () =>
-        arena.wasm.rangePut(id, w0, w1, w2, w3, w4, w5, firstIndex + from, source, count),
+        arena.wasm.rangePut(this.ids[at], w0, w1, w2, w3, w4, w5, firstIndex + from, source, count),
       );
       if (outcomes === undefined) continue;
-      for (let i = 0; i < count; i++) outcomes[from + i] = outcomeOf(arena.word(arena.arguments + 4 * i) | 0);
+      takeResults(arena, count, this.#rangeResults);
+      for (let i = 0; i < count; i++) outcomes[from + i] = outcomeOf(this.#rangeResults[i]);
     }
     return stored;
   }
@@ -262,26 +263,45 @@ export class Pool {
    * each page's length, 0 = miss. What `out` holds behind short and missed pages is left as it was.
    */
   getRange(oid: Oid, firstIndex: number, out: Uint8Array, lengths?: number[]): number {
+    return this.#getRange(oid, firstIndex, out, lengths, DEFAULT);
+  }
+
+  /** As getRange; the pages stay. */
+  getRangeAndKeep(oid: Oid, firstIndex: number, out: Uint8Array, lengths?: number[]): number {
+    return this.#getRange(oid, firstIndex, out, lengths, KEEP);
+  }
+
+  #getRange(
+    oid: Oid,
+    firstIndex: number,
+    out: Uint8Array,
+    lengths: number[] | undefined,
+    mode: number,
+  ): number {
     const pages = this.#checkRange(oid, firstIndex, out);
-    let found = 0;
-    if (!this.#isInArena(out)) {
-      for (let i = 0; i < pages; i++) {
-        const length = this.get(oid, firstIndex + i, out.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
-        if (lengths !== undefined) lengths[i] = length;
-        if (length > 0) found++;
-      }
-      return found;
-    }
+    const inArena = this.#isInArena(out);
     const { w0, w1, w2, w3, w4, w5 } = oid;
-    for (const { arena, id, from, count } of this.#pieces(oid, firstIndex, pages)) {
-      const target = arena.outFor(out) + from * PAGE_BYTES;
-      found += this.arenas.run(arena, () =>
-        arena.wasm.rangeGet(id, w0, w1, w2, w3, w4, w5, firstIndex + from, target, count, DEFAULT),
+    let found = 0;
+    for (const { arena, at, from, count } of piecesOf(this.arenas, oid, firstIndex, pages)) {
+      const first = firstIndex + from;
+      const target = out.byteOffset + from * PAGE_BYTES;
+      const there = this.arenas.run(arena, () =>
+        inArena
+          ? arena.wasm.rangeGet(this.ids[at], w0, w1, w2, w3, w4, w5, first, target, count, mode)
+          : arena.wasm.rangeFind(this.ids[at], w0, w1, w2, w3, w4, w5, first, count),
       );
+      // Read before the gets below overwrite them. Outside the arena 0 says it all: nothing is there.
+      const any = inArena || there > 0;
+      if (any) takeResults(arena, count, this.#rangeResults);
       for (let i = 0; i < count; i++) {
-        const length = arena.word(arena.arguments + 4 * i) | 0;
-        if (length < 0) this.#failedGet(length, firstIndex + from + i, out);
+        let length = any ? this.#rangeResults[i] : 0;
+        if (length > 0 && !inArena) {
+          const start = (from + i) * PAGE_BYTES;
+          length = this.#get(oid, first + i, out.subarray(start, start + PAGE_BYTES), mode);
+        }
+        if (length < 0) this.#failedGet(length, first + i, out);
         if (lengths !== undefined) lengths[from + i] = length;
+        if (length > 0) found++;
       }
     }
     return found;
@@ -319,19 +339,6 @@ export class Pool {
   /** Whether the buffer is a view of the store's only arena. */
   #isInArena(bytes: Uint8Array): boolean {
     return this.arenas.all.length === 1 && bytes.buffer === this.arenas.all[0].buffer;
-  }
-
-  /** Parts of a range that one call can do. */
-  *#pieces(oid: Oid, firstIndex: number, pages: number) {
-    for (let from = 0; from < pages; from += RANGE_PAGES_MAX) {
-      const at = this.arenas.place(oid, firstIndex + from);
-      yield {
-        arena: this.arenas.all[at],
-        id: this.ids[at],
-        from,
-        count: Math.min(RANGE_PAGES_MAX, pages - from),
-      };
-    }
   }
 
   #sum(count: (arena: Arena, id: number) => number): number {

@@ -91,7 +91,8 @@ export function poolOptions<DemoteTo extends object>(options: PoolOptions<Demote
     if (pool.demoteTo !== undefined && pool.limit === undefined) {
       found.push('demoteTo: needs limit, the number of pages above which pages move');
     }
-    if (pool.limit !== undefined && pool.pam !== 'raw') found.push("limit: needs pam 'raw'; use a client's cap");
+    if (pool.limit !== undefined && pool.pam !== 'raw')
+      found.push("limit: needs pam 'raw'; use a client's cap");
     if (pool.limit !== undefined && pool.kind !== 'ephemeral') found.push("limit: needs kind 'ephemeral'");
     if (pool.demoteTo !== undefined && pool.pam !== 'raw') found.push("demoteTo: needs pam 'raw'");
     if (pool.pam === 'raw' && pool.codec !== undefined)

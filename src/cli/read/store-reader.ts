@@ -25,7 +25,8 @@ export class StoreReader implements Reader {
   constructor({ share, hotBytes }: StoreToken, handlesMax: number) {
     const store = attach(share);
     this.#store = store;
-    this.#cache = new PageCache({ store, hotPages: Math.max(1, Math.floor(hotBytes / PAGE_BYTES)) });
+    const hotPages = Math.max(1, Math.floor(hotBytes / PAGE_BYTES));
+    this.#cache = new PageCache({ store, hotPages, admit: 'first-read' });
     this.#handles = new Handles((path) => this.#cache.open(path, { maxStaleMs: MAX_STALE_MS }), handlesMax);
   }
 
