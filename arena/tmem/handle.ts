@@ -158,8 +158,9 @@ export function pageSlot(object: usize, index: u32): usize {
 
 // ---- changes, under the stripe lock ---------------------------------------------------------------------------
 
+/** By trie key, which follows from pool and oid: an object of the same name that comes later has the same versions. */
 function versionAddress(object: usize, index: u32): usize {
-  return VERSIONS + (((<u32>(object >>> 4) * 0x9e3779b1 + index) & (VERSION_ENTRIES - 1)) << 2);
+  return VERSIONS + (((load<u32>(object + O_KEY) + index) & (VERSION_ENTRIES - 1)) << 2);
 }
 
 /** Changes with every change of the slot of a page (and of a few others): see partial.ts. */

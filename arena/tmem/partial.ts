@@ -4,7 +4,7 @@
 // still what it was. The slot word alone does not tell (the same block may have come back with another page), so
 // every change of a slot also raises a version, one of a fixed table by hash of the handle.
 
-import { N_FAILED_GETS, N_PUTS, N_SUCC_GETS, count } from '../memory/counters';
+import { N_FAILED_GETS, N_PUTS, N_PUT_TO_FLUSH, N_SUCC_GETS, count } from '../memory/counters';
 import { H_VERIFY, PAGE_SIZE, S_OUT, S_PAGE } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
@@ -30,7 +30,7 @@ import {
   publish,
   replacedWord,
 } from './publish';
-import { countRefusal, prepare, prepareRefusal, refuse, stored, unprepare } from './put';
+import { countRefusal, prepare, prepareRefusal, stored, unprepare } from './put';
 
 /** Other writers of the same page that may get in between before a write at gives up. */
 const CONTENDED_MAX: i32 = 1000;
@@ -139,9 +139,10 @@ export function exchange(index: u32, source: usize, length: u32): i32 {
     unprepare(word);
     reason = result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : REFUSED_NO_CELL;
   }
-  // Refused: the old page is still returned, and the handle is left empty.
+  // Refused: the old page is still returned, and the same step leaves the handle empty.
   exchangeOutcome = reason;
+  countRefusal(reason);
   const oldLength = get(index, out, PAGE_SIZE, GET_FREE);
-  refuse(index, reason);
+  if (oldLength != MISS) count(pool, N_PUT_TO_FLUSH, 1);
   return oldLength;
 }

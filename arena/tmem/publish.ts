@@ -5,7 +5,7 @@
 
 import { N_NODES, N_OBJECTS, count, sampleHighWater } from '../memory/counters';
 import { P_PAGES } from '../memory/layout';
-import { lock, unlock } from '../memory/lock';
+import { lockTwo, unlockTwo } from '../memory/lock';
 import { SLAB_OBJECT } from '../memory/slab';
 import { TAG_FILL, TAG_OBJECT, addressOf, descriptorOf, tagOf, wordOf } from '../memory/word';
 import { describeObject } from '../pam/descriptor';
@@ -28,6 +28,7 @@ import {
   raiseVersion,
   trieRoot,
 } from './handle';
+import { moveIsPossible, moveTake, movedStripe } from './move';
 import { OBJECT_GONE, OBJECT_LIVE, O_KEY, O_NEXT, O_PAGES, O_PLACE, O_ROOT, O_SINGLE_INDEX, placeOf } from './object';
 import { poolIsLive } from './pool';
 import { reclaimForTake } from './reclaim';
@@ -58,6 +59,8 @@ export const ANY: i32 = 0;
 export const ANY_COPY_OUT: i32 = 1;
 /** Only where the slot still holds `expected` at version `version`. */
 export const EXPECTED: i32 = 2;
+/** Only if the page of a move (move.ts) is still where it was; it leaves its old pool in the same step. */
+export const MOVE: i32 = 3;
 
 let replaced: u32 = 0;
 
@@ -70,18 +73,22 @@ export function replacedWord(): u32 {
 export function publish(index: u32, word: u32, mode: i32, expected: u32, version: u32, oldTarget: usize): i32 {
   replaced = 0;
   reserveStart();
+  const other = mode == MOVE ? movedStripe() : <usize>0;
   let result = NOT_CHANGED_NO_MEMORY;
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    lock(handleStripe());
+    lockTwo(handleStripe(), other);
     if (!poolIsLive(handlePool())) {
-      unlock(handleStripe());
+      unlockTwo(handleStripe(), other);
       result = NOT_CHANGED_POOL_GONE;
       break;
     }
     const object = findObject();
     const at = pageSlot(object, index);
-    if (mode == EXPECTED && (at == 0 || load<u32>(at) != expected || pageVersion(object, index) != version)) {
-      unlock(handleStripe());
+    if (
+      (mode == EXPECTED && (at == 0 || load<u32>(at) != expected || pageVersion(object, index) != version)) ||
+      (mode == MOVE && !moveIsPossible())
+    ) {
+      unlockTwo(handleStripe(), other);
       result = NOT_CHANGED_MOVED;
       break;
     }
@@ -101,9 +108,10 @@ export function publish(index: u32, word: u32, mode: i32, expected: u32, version
     if (done) {
       if (at == 0) addPages(handlePool(), handleRoot(), 1);
       if (object != 0) raiseVersion(object, index);
+      if (mode == MOVE) moveTake();
     }
     const pages = load<u32>(handlePool() + P_PAGES + (handleRoot() << 2));
-    unlock(handleStripe());
+    unlockTwo(handleStripe(), other);
     if (done) {
       result = PUBLISHED;
       if (pages <= 4 || (pages & 63) == 0) sampleHighWater(handlePool());
@@ -146,7 +154,7 @@ function publishObject(index: u32, word: u32): bool {
     return false;
   }
   reserveTake(SLAB_OBJECT);
-  raiseVersion(object, index); // the cell may have been another object with the same page
+  raiseVersion(object, index); // write at may have seen the page of a former object of this oid
   count(handlePool(), N_OBJECTS, 1);
   return true;
 }
