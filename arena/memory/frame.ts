@@ -100,13 +100,14 @@ export function clientAddress(client: u32): usize {
   return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)) << FRAME_SHIFT;
 }
 
-/** Debug: true when this allocation is the one that the test wants to fail. */
+/** Debug: true when this allocation (of a frame or of a cell) is the one that the test wants to fail. */
 export function failsForTest(): bool {
   if (DEBUG) {
     atomic.add<u32>(H_ALLOCATIONS, 1);
     const countdown = load<u32>(H_FAIL_COUNTDOWN);
     if (countdown != 0) {
       store<u32>(H_FAIL_COUNTDOWN, countdown - 1);
+      if (countdown == 1) takeFailure = TAKE_FAILED_FOR_TEST;
       return countdown == 1;
     }
   }
@@ -118,10 +119,7 @@ export function failsForTest(): bool {
  * which). The entry still says FREE: the taker sets kind and client with frameSetKind once the content is sound.
  */
 export function frameTake(client: u32, kind: u32, hint: u32): u32 {
-  if (failsForTest()) {
-    takeFailure = TAKE_FAILED_FOR_TEST;
-    return 0;
-  }
+  if (failsForTest()) return 0;
   if (!charge(client, kind)) {
     takeFailure = TAKE_OVER_CAP;
     return 0;

@@ -123,6 +123,7 @@ export const S_WALK: usize = 2304; // walk: cursor in, handles out
 export const WALK_BATCH: u32 = 64;
 export const S_SPREAD: usize = 2688; // 16 keys and words of a leaf that becomes a node
 export const S_ARGUMENTS: usize = 2816; // names and UUIDs handed in by the host (256 bytes), lists of results
+export const S_VICTIM: usize = 4064; // reclaim: descriptor of a zv page, copied under the zv lock
 export const S_TABLE: usize = 4096; // codec hash table
 export const S_IN: usize = S_TABLE + 8192; // page copied in; 8 KiB leave room for any alignment and slack
 export const S_OUT: usize = S_IN + 8192; // page copied out

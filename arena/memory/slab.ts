@@ -19,6 +19,7 @@
 import { abortOperation, ABORT_DAMAGED, must } from './host';
 import {
   clientAddress,
+  failsForTest,
   frameAddress,
   frameEntry,
   frameGive,
@@ -107,6 +108,7 @@ export function slabCellAddress(frame: u32, cls: u32, cell: u32): usize {
 
 /** A cell with undefined content, 0 when no frame was to be had. */
 export function slabAlloc(client: u32, ephemeral: bool, cls: u32): usize {
+  if (failsForTest()) return 0;
   const list = listAddress(client, ephemeral, cls);
   const guard = slabLock(client);
   // Another thread may use up a frame between adding it and coming back: a few rounds are plenty.

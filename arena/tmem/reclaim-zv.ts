@@ -9,7 +9,7 @@ import {
   H_FIRST_FRAME,
   H_LAST_FRAME,
   KIND_ZV_EPH,
-  S_ARGUMENTS,
+  S_VICTIM,
 } from '../memory/layout';
 import { slotAddress } from '../memory/slot';
 import { zvWord } from '../memory/word';
@@ -57,7 +57,7 @@ function usedLately(frame: u32): bool {
 }
 
 function evictFrame(heap: usize, client: u32, frame: u32): u32 {
-  const copy = slotAddress() + S_ARGUMENTS;
+  const copy = slotAddress() + S_VICTIM;
   let pages: u32 = 0;
   let block: usize = 0;
   for (let i = 0; i < PAGES_MAX; i++) {

@@ -191,6 +191,7 @@ function settlePools(): void {
     memory.fill(pool + P_DOOMED_OBJECTS, 0, ROOTS << 2);
     store<u32>(pool + P_DOOMED, 0);
     if (load<u32>(pool + P_STATE) == POOL_LIVE) continue;
+    countHeld(pool, 0, 0, 0, 0); // what was not freed yet was not counted down
     retirePool(pool, load<u32>(pool + P_CLIENT));
     atomic.store<u32>(load<u32>(H_POOL_TABLE) + (id << 2), 0);
   }
@@ -239,13 +240,18 @@ function markPool(pool: usize, id: u32): void {
     store<u32>(pool + P_PAGES + (root << 2), pages);
     all += pages;
   }
-  countCorrect(pool, N_OBJECTS, markedObjects);
-  countCorrect(pool, N_NODES, markedNodes);
-  countCorrect(pool, N_ZBYTES, markedBytes);
-  countCorrect(pool, N_SAME_FILLED, markedFilled);
+  countHeld(pool, markedObjects, markedNodes, markedBytes, markedFilled);
   if ((load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0) {
     store<u32>(H_PERSISTENT_PAGES, load<u32>(H_PERSISTENT_PAGES) + all);
   }
+}
+
+/** Corrects the counts of what a pool holds. */
+function countHeld(pool: usize, objects: i64, nodes: i64, bytes: i64, filled: i64): void {
+  countCorrect(pool, N_OBJECTS, objects);
+  countCorrect(pool, N_NODES, nodes);
+  countCorrect(pool, N_ZBYTES, bytes);
+  countCorrect(pool, N_SAME_FILLED, filled);
 }
 
 function damagedIf(condition: bool): void {

@@ -223,7 +223,7 @@ export function drain(steps: i32): i32 {
       }
       if (waits(pool, root)) left = true;
     }
-    if (!left) settle(pool, id);
+    if (!left && settle(pool, id)) taken++;
   }
   enterTeardown(0);
   return taken;
@@ -236,19 +236,23 @@ function waits(pool: usize, root: u32): bool {
   );
 }
 
-/** Nothing waits in the pool any more (as far as we saw): clears its mark, and ends a dying pool. */
-function settle(pool: usize, id: u32): void {
+/**
+ * Nothing waits in the pool any more (as far as we saw): clears its mark, and ends a dying pool; whether it did, and
+ * so gave the pool's frame back.
+ */
+function settle(pool: usize, id: u32): bool {
   lock(ADMIN_LOCK);
   const frame = poolFrameOf(id);
   if (frame << 12 != <u32>pool || load<u32>(pool + P_DOOMED) == 0) {
     unlock(ADMIN_LOCK);
-    return;
+    return false;
   }
   atomic.store<u32>(pool + P_DOOMED, 0);
   atomic.sub<u32>(H_DOOMED_POOLS, 1);
   let empty = true;
   for (let root: u32 = 0; root < ROOTS; root++) if (waits(pool, root)) empty = false;
   let done = empty;
+  let ended = false;
   if (empty && load<u32>(pool + P_STATE) != POOL_LIVE) {
     const cell = load<u32>(H_POOL_TABLE) + (id << 2);
     // First hide the pool, then look for operations on it; they do it the other way round: one sees the other.
@@ -259,8 +263,10 @@ function settle(pool: usize, id: u32): void {
     } else {
       retirePool(pool, load<u32>(pool + P_CLIENT));
       frameGive(frame);
+      ended = true;
     }
   }
   if (!done) noteDoomed(pool);
   unlock(ADMIN_LOCK);
+  return ended;
 }

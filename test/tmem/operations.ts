@@ -1,0 +1,344 @@
+// Random operations on pools, each done on the store and on the model and compared at once.
+
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { type Client, Oid, type Pool, type PutOutcome, TmemError } from '../../src/index.ts';
+import type { PoolModel } from './model.ts';
+import { anyContent, PAGE_BYTES } from './page-content.ts';
+import { recover, type SmallStore } from './small-store.ts';
+
+/** Neighbours, both ends, and the borders of every level of the index. */
+const INDEXES = [
+  ...[0, 1, 2, 3, 4, 5, 6, 7, 62, 63, 64, 65, 66, 4094, 4095, 4096, 4097],
+  ...[262_143, 262_144, 2 ** 24, 2 ** 30 - 1, 2 ** 30, 2 ** 31, 2 ** 32 - 9, 2 ** 32 - 1],
+];
+/** Pages of a range; the highest index that a range may start with follows. */
+const RANGE_PAGES_MAX = 8;
+const RANGE_FIRST_MAX = 2 ** 32 - RANGE_PAGES_MAX;
+
+const OIDS = [0, 1, 2].map((n) => Oid.fromNumbers(n, n * 7));
+
+const REFUSALS_ROOMY: readonly PutOutcome[] = ['compresses-poorly', 'frozen'];
+const REFUSALS_TIGHT: readonly PutOutcome[] = [...REFUSALS_ROOMY, 'no-memory', 'over-cap'];
+
+export interface Bench {
+  readonly small: SmallStore;
+  readonly client: Client;
+  readonly models: PoolModel[];
+  readonly tight: boolean;
+  /** Makes a new pool like the one that was destroyed. */
+  readonly reopen: (at: number) => PoolModel;
+  frozen: boolean;
+}
+
+const handle = {
+  pool: fc.nat(),
+  oid: fc.constantFrom(...OIDS),
+  index: fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(...INDEXES) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: 100 }) },
+  ),
+};
+const offset = fc.oneof(fc.integer({ min: 0, max: 16 }), fc.integer({ min: 0, max: PAGE_BYTES }));
+const range = { ...handle, pages: fc.integer({ min: 1, max: RANGE_PAGES_MAX }), staging: fc.boolean() };
+
+const operation = fc.oneof(
+  { weight: 14, arbitrary: fc.record({ op: fc.constant('put' as const), ...handle, page: anyContent }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      op: fc.constantFrom('get' as const, 'getAndKeep' as const, 'getAndFree' as const),
+      ...handle,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('getShort' as const),
+      ...handle,
+      room: fc.integer({ min: 0, max: 4095 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('readAt' as const),
+      ...handle,
+      offset,
+      room: fc.integer({ min: 0, max: PAGE_BYTES }),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({ op: fc.constant('writeAt' as const), ...handle, offset, page: anyContent }),
+  },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('exchange' as const), ...handle, page: anyContent }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('flushPage' as const), ...handle }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('flushObject' as const), ...handle }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('putRange' as const),
+      ...range,
+      content: fc.array(anyContent, { minLength: RANGE_PAGES_MAX, maxLength: RANGE_PAGES_MAX }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ op: fc.constant('getRange' as const), ...range }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('freeze' as const), store: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('setCodec' as const),
+      ...handle,
+      codec: fc.constantFrom('lz4' as const, 'lzo' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant('shrink' as const), frames: fc.integer({ min: 0, max: 40 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('walk' as const), ...handle }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('recover' as const) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('flush' as const, 'destroy' as const), ...handle }) },
+);
+
+/** fast-check shortens what it generates; a minimal size keeps the runs long enough to fill trees. */
+export const operations = fc.array(operation, { minLength: 40, maxLength: 160, size: 'max' });
+export type Operation = (typeof operations extends fc.Arbitrary<(infer T)[]> ? T : never) & object;
+
+const out = new Uint8Array(PAGE_BYTES);
+
+/** What became of a put of `page`, for the model. */
+function putDone(bench: Bench, model: PoolModel, oid: Oid, index: number, page: Uint8Array, outcome: PutOutcome) {
+  if (bench.tight) for (const other of bench.models) other.doubt();
+  if (outcome === 'stored') {
+    expect(bench.frozen, 'a frozen client stores nothing').toBe(false);
+    model.set(oid, index, page);
+    return;
+  }
+  expectRefusal(bench, outcome);
+  model.delete(oid, index);
+}
+
+function expectRefusal(bench: Bench, outcome: PutOutcome): void {
+  expect(bench.tight ? REFUSALS_TIGHT : REFUSALS_ROOMY).toContain(outcome);
+  if (bench.frozen) expect(outcome).toBe('frozen');
+  else expect(outcome).not.toBe('frozen');
+}
+
+function seen(length: number): Uint8Array | undefined {
+  return length > 0 ? out.subarray(0, length) : undefined;
+}
+
+function getDone(model: PoolModel, op: 'get' | 'getAndKeep' | 'getAndFree', oid: Oid, index: number, length: number) {
+  model.found(oid, index, seen(length));
+  if (op === 'getAndFree' || (op === 'get' && !model.keeps)) model.delete(oid, index);
+}
+
+function writeAt(bench: Bench, model: PoolModel, oid: Oid, index: number, at: number, bytes: Uint8Array): void {
+  const part = bytes.subarray(0, PAGE_BYTES - at);
+  const before = model.at(oid, index);
+  if (part.length === 0) {
+    expectCode('TMEM_ERR_PAGE_LENGTH', () => model.pool.writeAt(oid, index, at, part));
+    return;
+  }
+  if (bench.tight) for (const other of bench.models) other.doubt();
+  const outcome = model.pool.writeAt(oid, index, at, part);
+  if (outcome === 'miss') {
+    model.found(oid, index, undefined);
+    return;
+  }
+  expect(before, 'writes only into a page that is there').toBeDefined();
+  if (outcome !== 'stored') {
+    expectRefusal(bench, outcome);
+    return;
+  }
+  const page = new Uint8Array(Math.max(before!.bytes.length, at + part.length));
+  page.set(before!.bytes);
+  page.set(part, at);
+  model.set(oid, index, page);
+}
+
+export function expectCode(code: string, call: () => unknown): TmemError {
+  let thrown: unknown;
+  try {
+    call();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown, `throws ${code}`).toBeInstanceOf(TmemError);
+  const error = thrown as TmemError;
+  expect(error.code, error.message).toBe(code);
+  return error;
+}
+
+function getShort(model: PoolModel, oid: Oid, index: number, room: number): void {
+  const entry = model.at(oid, index);
+  const short = out.subarray(0, room);
+  let length: number;
+  try {
+    length = model.pool.get(oid, index, short);
+  } catch (error) {
+    expect((error as TmemError).code).toBe('TMEM_ERR_PAGE_LENGTH');
+    expect(entry?.bytes.length ?? 0).toBeGreaterThan(room);
+    return;
+  }
+  expect(length).toBeLessThanOrEqual(room);
+  getDone(model, 'get', oid, index, length);
+}
+
+function putRange(bench: Bench, model: PoolModel, op: Operation & { op: 'putRange' }): void {
+  const { oid, pages } = op;
+  const first = Math.min(op.index, RANGE_FIRST_MAX);
+  const { staging } = bench.small.store;
+  const bytes = op.staging ? staging.subarray(0, pages * PAGE_BYTES) : new Uint8Array(pages * PAGE_BYTES);
+  bytes.fill(0);
+  for (let i = 0; i < pages; i++) bytes.set(op.content[i]!, i * PAGE_BYTES);
+  const given = Uint8Array.from(bytes);
+  const outcomes: PutOutcome[] = [];
+  const stored = model.pool.putRange(oid, first, bytes, outcomes);
+  expect(outcomes.length).toBe(pages);
+  expect(stored).toBe(outcomes.filter((outcome) => outcome === 'stored').length);
+  for (const [i, outcome] of outcomes.entries()) {
+    putDone(bench, model, oid, first + i, given.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES), outcome);
+  }
+}
+
+function getRange(bench: Bench, model: PoolModel, op: Operation & { op: 'getRange' }): void {
+  const { oid, pages } = op;
+  const first = Math.min(op.index, RANGE_FIRST_MAX);
+  const { staging } = bench.small.store;
+  const target = op.staging ? staging.subarray(0, pages * PAGE_BYTES) : new Uint8Array(pages * PAGE_BYTES);
+  const lengths: number[] = [];
+  const found = model.pool.getRange(oid, first, target, lengths);
+  expect(lengths.length).toBe(pages);
+  expect(found).toBe(lengths.filter((length) => length > 0).length);
+  for (const [i, length] of lengths.entries()) {
+    out.set(target.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+    getDone(model, 'get', oid, first + i, length);
+  }
+}
+
+function readAt(model: PoolModel, oid: Oid, index: number, at: number, room: number): void {
+  const entry = model.at(oid, index);
+  const bytes = model.pool.readAt(oid, index, at, out.subarray(0, room));
+  if (bytes < 0) {
+    expect(bytes).toBe(-1);
+    model.found(oid, index, undefined);
+    return;
+  }
+  expect(entry).toBeDefined();
+  const part = entry!.bytes.subarray(at, at + room);
+  expect(bytes).toBe(part.length);
+  expect(Buffer.compare(out.subarray(0, bytes), part)).toBe(0);
+}
+
+function exchange(bench: Bench, model: PoolModel, oid: Oid, index: number, page: Uint8Array): void {
+  if (bench.tight) for (const other of bench.models) other.doubt();
+  const { length, outcome } = model.pool.exchange(oid, index, page, out);
+  model.found(oid, index, seen(length));
+  putDone(bench, model, oid, index, page, outcome);
+}
+
+function ofPool(bench: Bench, model: PoolModel, op: Operation & { pool: number; oid: Oid; index: number }): void {
+  const { pool } = model;
+  const { oid, index } = op;
+  switch (op.op) {
+    case 'put':
+      putDone(bench, model, oid, index, op.page, pool.put(oid, index, op.page));
+      break;
+    case 'get':
+    case 'getAndKeep':
+    case 'getAndFree':
+      getDone(model, op.op, oid, index, pool[op.op](oid, index, out));
+      break;
+    case 'getShort':
+      getShort(model, oid, index, op.room);
+      break;
+    case 'readAt':
+      readAt(model, oid, index, op.offset, op.room);
+      break;
+    case 'writeAt':
+      writeAt(bench, model, oid, index, op.offset, op.page);
+      break;
+    case 'exchange':
+      exchange(bench, model, oid, index, op.page);
+      break;
+    case 'flushPage': {
+      const entry = model.at(oid, index);
+      const found = pool.flushPage(oid, index);
+      if (found) expect(entry).toBeDefined();
+      else expect(entry?.certain ?? false).toBe(false);
+      model.delete(oid, index);
+      break;
+    }
+    case 'flushObject':
+      model.counted(pool.flushObject(oid), model.keys(oid));
+      model.clear(model.keys(oid));
+      break;
+    case 'flush':
+      model.counted(pool.flush(), model.keys());
+      model.clear(model.keys());
+      break;
+    case 'putRange':
+      putRange(bench, model, op);
+      break;
+    case 'getRange':
+      getRange(bench, model, op);
+      break;
+    case 'setCodec':
+      if (pool.pam === 'raw') expectCode('TMEM_ERR_SETTING', () => pool.setCodec(op.codec));
+      else pool.setCodec(op.codec);
+      break;
+    case 'walk':
+      model.checkWalk();
+      break;
+    case 'destroy':
+      destroy(bench, pool, model);
+      break;
+  }
+}
+
+function destroy(bench: Bench, pool: Pool, model: PoolModel): void {
+  pool.destroy();
+  expectCode('TMEM_ERR_POOL_GONE', () => pool.get(OIDS[0]!, 0, out));
+  bench.models[bench.models.indexOf(model)] = bench.reopen(bench.models.indexOf(model));
+}
+
+/** Does one operation and compares. */
+export function perform(bench: Bench, op: Operation): void {
+  const { small, models, client } = bench;
+  if (op.op === 'freeze') {
+    const target = op.store ? small.store : client;
+    if (bench.frozen) {
+      small.store.thaw();
+      client.thaw();
+    } else {
+      target.freeze();
+    }
+    bench.frozen = !bench.frozen;
+  } else if (op.op === 'shrink') {
+    const before = small.store.stats().store.frames_free;
+    const { freed, remaining } = small.store.shrink(op.frames);
+    expect(freed + remaining).toBeGreaterThanOrEqual(op.frames);
+    expect(small.store.stats().store.frames_free).toBeGreaterThanOrEqual(before + freed);
+    if (op.frames > 0) for (const model of models) model.doubt();
+  } else if (op.op === 'recover') {
+    recover(small);
+  } else {
+    ofPool(bench, models[op.pool % models.length]!, op);
+  }
+}
+
+/** Every page the model knows is there, by get and by walk. */
+export function checkAll(bench: Bench): void {
+  for (const model of bench.models) {
+    model.checkWalk();
+    for (const key of model.keys()) {
+      const [hex, index] = key.split('/') as [string, string];
+      const oid = Oid.fromBytes(Buffer.from(hex, 'hex'));
+      const length = model.pool.getAndKeep(oid, Number(index), out);
+      model.found(oid, Number(index), seen(length));
+    }
+  }
+}
