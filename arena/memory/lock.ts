@@ -2,9 +2,8 @@
 //
 //   0 = free | bits 0-7 slot + 1 | bits 8-30 generation of the slot | bit 31 somebody waits
 //
-// Order: no lock is ever taken while another is held, except that the holder of RECLAIM_LOCK (which is only
-// ever tried, never waited for) takes others, and that FRAME_LOCK is taken inside any of them. So nothing can
-// deadlock. What must not happen under a lock: compression, decompression, more than 64 index slots.
+// Order: RECLAIM_LOCK before stripes, stripes before FRAME_LOCK, and otherwise no lock is taken while another is held;
+// who moves a page between pools locks two stripes, the lower address first. So nothing can deadlock. What must not happen under a lock: compression, decompression, more than 64 index slots.
 
 import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, must } from './host';
 import {
@@ -55,6 +54,21 @@ export function tryLock(address: usize): bool {
   if (atomic.cmpxchg<u32>(address, 0, owner) != 0) return false;
   if (DEBUG) held++;
   return true;
+}
+
+/** Locks two stripes that may be one (`second` 0: only the first), the lower address first. */
+export function lockTwo(first: usize, second: usize): void {
+  if (second == 0 || second == first) {
+    lock(first);
+    return;
+  }
+  lock(min(first, second));
+  lock(max(first, second));
+}
+
+export function unlockTwo(first: usize, second: usize): void {
+  if (second != 0 && second != first) unlock(second);
+  unlock(first);
 }
 
 export function unlock(address: usize): void {

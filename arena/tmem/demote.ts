@@ -1,93 +1,115 @@
 // Demotion: a raw pool over its limit hands its least recently used page to another pool, which compresses it. So a
 // page cache has its hot level in the arena, one for all threads, and what falls out of it is kept compressed.
 //
-// The page leaves the hot pool before it enters the other one; in between it is a miss. Both are ephemeral.
+// The page is in one of the two pools at every moment (move.ts); where the other pool refuses it, it is dropped.
 
-import { N_DEMOTED, N_NODES, count } from '../memory/counters';
+import { N_DEMOTED, N_PUTS, count } from '../memory/counters';
 import { P_DEMOTE_TO, P_LIMIT_PAGES, S_PAGE } from '../memory/layout';
+import { lock, unlock } from '../memory/lock';
 import { enterSecond, slotAddress } from '../memory/slot';
 import { TAG_RAW, wordOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
 import { rawCount, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { copyOut, decode } from './encode';
-import {
-  discharge,
-  handleClient,
-  handlePool,
-  handlePoolId,
-  isLiveTrie,
-  locate,
-  removePage,
-  trieOf,
-  turnTo,
-} from './handle';
+import { discharge, handleClient, handlePool, handlePoolId, isLiveTrie, locate, trieOf, turnTo } from './handle';
+import { moveFrom, moveTake, movedA, movedB, movedC, movedStripe, movedWord } from './move';
 import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
-import { put } from './put';
+import { MOVE, NOT_CHANGED_MOVED, PUBLISHED, publish } from './publish';
+import { prepare, prepareRefusal, refuse, stored, unprepare } from './put';
+import { REFUSED_NO_CELL } from './outcome';
 import { letGoObject, lockObject, unlockObject } from './reclaim';
-import { emptiedFree, nodesChanged } from './reserve';
+import { emptiedFree } from './reserve';
 import { treeFind } from './tree';
 
 /** Pages demoted after one put: two, so that a pool that is over its limit by more gets below it again. */
 const DEMOTIONS_MAX: i32 = 2;
 
-let movedA: u64 = 0;
-let movedB: u64 = 0;
-let movedC: u64 = 0;
-
 /** After a put into the operation's pool: keeps it within its limit. */
 export function demoteOverLimit(): void {
-  const pool = handlePool();
-  const limit = load<u32>(pool + P_LIMIT_PAGES);
-  const target = load<u32>(pool + P_DEMOTE_TO);
+  const limit = load<u32>(handlePool() + P_LIMIT_PAGES);
   if (limit == 0) return;
-  const id = handlePoolId();
   for (let i = 0; i < DEMOTIONS_MAX; i++) {
-    if (rawCount(id) <= limit) return;
-    const index = takeVictim(id);
-    if (index < 0) return;
-    if (target == 0) continue;
-    count(pool, N_DEMOTED, 1);
-    enterSecond(target);
-    if (turnTo(target - 1)) {
-      locate(movedA, movedB, movedC);
-      put(<u32>index, slotAddress() + S_PAGE, victimLength);
-    }
-    turnTo(id);
-    enterSecond(0);
+    if (rawCount(handlePoolId()) <= limit || !demoteOne()) return;
   }
 }
 
+let victimIndex: u32 = 0;
 let victimLength: u32 = 0;
 
-/** Takes the pool's least recently used raw page to S_PAGE; its index, -1 when there is none. */
-function takeVictim(id: u32): i64 {
-  const cell = rawVictim(handleClient(), id);
-  if (cell == 0) return -1;
+/** Demotes or drops the operation's pool's least recently used page; false when there is none to be had. */
+function demoteOne(): bool {
+  if (!look()) return false;
+  const pool = handlePool();
+  const id = handlePoolId();
+  const target = load<u32>(pool + P_DEMOTE_TO);
+  let moved = false;
+  let mayDrop = true;
+  enterSecond(target);
+  if (target != 0 && turnTo(target - 1)) {
+    const result = moveTo();
+    moved = result == PUBLISHED;
+    mayDrop = result != NOT_CHANGED_MOVED;
+  }
+  turnTo(id);
+  enterSecond(0);
+  if (moved) count(pool, N_DEMOTED, 1);
+  else if (mayDrop) moved = drop();
+  if (!moved) return false;
+  discharge(pool, movedWord());
+  memoryFree(movedWord());
+  emptiedFree();
+  return true;
+}
+
+/** Copies the pool's least recently used page to S_PAGE and leaves it where it is. */
+function look(): bool {
+  const cell = rawVictim(handleClient(), handlePoolId());
+  if (cell == 0) return false;
   const object = rawVictimObject();
-  const index = rawVictimIndex();
   const word = wordOf(TAG_RAW, cell);
   const place = slotAddress() + S_PAGE;
+  victimIndex = rawVictimIndex();
   const stripe = lockObject(object);
-  if (stripe == 0) return -1;
-  const at = treeFind(object + O_ROOT, index, false);
+  if (stripe == 0) return false;
+  const at = treeFind(object + O_ROOT, victimIndex, false);
   // What was flushed and waits to be freed must not come back in the other pool.
-  const isLive = placeState(objectPlace(object)) == OBJECT_LIVE;
-  const found =
-    at != 0 && load<u32>(at) == word && isLive && isLiveTrie(handlePool(), object, trieOf(handlePool(), object));
+  const isLive =
+    placeState(objectPlace(object)) == OBJECT_LIVE && isLiveTrie(handlePool(), object, trieOf(handlePool(), object));
+  const found = isLive && at != 0 && load<u32>(at) == word;
   if (found) {
-    movedA = load<u64>(object);
-    movedB = load<u64>(object + 8);
-    movedC = load<u64>(object + 16);
+    moveFrom(handlePool(), handlePoolId(), object, victimIndex, word);
     copyOut(word, place);
-    removePage(handlePool(), object, index);
-    discharge(handlePool(), word);
-    count(handlePool(), N_NODES, nodesChanged());
   }
   unlockObject(stripe);
-  if (found) memoryFree(word);
   letGoObject();
-  if (!found) return -1;
-  emptiedFree();
+  if (!found) return false;
   victimLength = decode(place, false);
-  return index;
+  return true;
+}
+
+/** Stores the page in the pool that was turned to, and takes it from the other in the same step; as publish(). */
+function moveTo(): i32 {
+  count(handlePool(), N_PUTS, 1);
+  locate(movedA(), movedB(), movedC());
+  const word = prepare(victimIndex, slotAddress() + S_PAGE, victimLength);
+  if (prepareRefusal() != 0) {
+    refuse(victimIndex, prepareRefusal());
+    return 0;
+  }
+  const result = publish(victimIndex, word, MOVE, 0, 0, 0);
+  if (result == PUBLISHED) {
+    stored(word, victimLength);
+  } else {
+    unprepare(word);
+    if (result != NOT_CHANGED_MOVED) refuse(victimIndex, REFUSED_NO_CELL);
+  }
+  return result;
+}
+
+/** Takes the page out of its pool without storing it anywhere. */
+function drop(): bool {
+  lock(movedStripe());
+  const taken = moveTake();
+  unlock(movedStripe());
+  return taken;
 }
