@@ -9,8 +9,8 @@
 // A new page goes to the fullest frame it still fits (best fit). A frame's use stamp is renewed without moving the
 // frame; reclaim looks at it again (second chance), so a get that keeps costs one plain store.
 //
-// Rule: a frame being reclaimed ("zombie") is on no list, so nothing new goes in; whoever frees the last buddy,
-// reclaim or a flush, gives the frame back.
+// Rule: a frame being reclaimed is on no list, so nothing new goes in. What is left in it afterwards (a page that a put
+// has not published yet, or that a flush is about to free) puts it back on its lists.
 
 import { must } from '../memory/host';
 import {
@@ -53,12 +53,11 @@ const F_QUEUED: usize = 20;
 export const ZBUD_LEFT: usize = 32;
 export const ZBUD_RIGHT: usize = 48;
 
-const ZOMBIE: u32 = 1;
-/** The reclaimer still works on the zombie; it gives the frame back itself. */
-const RECLAIMING: u32 = 2;
+/** Being reclaimed. */
+const RECLAIMING: u32 = 1;
 /** Recovery found the left or right buddy in the index. */
-const LEFT_MARK: u32 = 4;
-const RIGHT_MARK: u32 = 8;
+const LEFT_MARK: u32 = 2;
+const RIGHT_MARK: u32 = 4;
 
 // lists: 0 u64 bit a non-empty unbuddied list | 8 oldest, 12 youngest | 16 frames | 20 buddied frames
 //        24 unbuddied[64]: first frame | 280 pages, 284 most | 288 bytes, 296 most, 304 pages ever, 312 bytes ever u64
@@ -148,9 +147,9 @@ export function zbudFree(descriptor: usize): void {
   const right = (descriptor & 4095) == ZBUD_RIGHT;
   const guard = zbudLock(client);
   lock(guard);
-  const flags = load<u8>(base + F_FLAGS);
+  const listed = (load<u8>(base + F_FLAGS) & RECLAIMING) == 0;
   const other = load<u8>(base + (right ? F_LEFT : F_RIGHT));
-  if ((flags & ZOMBIE) == 0) {
+  if (listed) {
     if (other == 0) unlistUnbuddied(lists, frame);
     else store<u32>(lists + L_BUDDIED, load<u32>(lists + L_BUDDIED) - 1);
   }
@@ -158,15 +157,13 @@ export function zbudFree(descriptor: usize): void {
   store<u8>(base + (right ? F_RIGHT : F_LEFT), 0);
   store<u32>(lists + L_PAGES, load<u32>(lists + L_PAGES) - 1);
   store<u64>(lists + L_BYTES, load<u64>(lists + L_BYTES) - storedBytes(descriptor));
-  if ((flags & ZOMBIE) == 0) {
+  if (listed) {
     if (other == 0) {
       unlistAge(lists, frame);
       drop(lists, frame);
     } else {
       listUnbuddied(lists, frame);
     }
-  } else if (other == 0 && (flags & RECLAIMING) == 0) {
-    drop(lists, frame);
   }
   unlock(guard);
 }
@@ -194,7 +191,7 @@ export function zbudReclaimBegin(client: u32, unbuddiedFirst: bool): u32 {
     if (load<u8>(base + F_LEFT) == 0 || load<u8>(base + F_RIGHT) == 0) unlistUnbuddied(lists, frame);
     else store<u32>(lists + L_BUDDIED, load<u32>(lists + L_BUDDIED) - 1);
     unlistAge(lists, frame);
-    store<u8>(base + F_FLAGS, <u8>(ZOMBIE | RECLAIMING));
+    store<u8>(base + F_FLAGS, <u8>RECLAIMING);
   }
   unlock(guard);
   return frame;
@@ -206,17 +203,25 @@ export function zbudOldestStamp(client: u32): u32 {
   return frame == 0 ? 0 : frameStamp(frame);
 }
 
-/** The pages are out of the index; gives the frame back unless another thread still frees a buddy. */
+/** The pages are out of the index: gives the frame back, or lists it again when a buddy is left; whether it gave it. */
 export function zbudReclaimEnd(frame: u32): bool {
   const base = frameAddress(frame);
   const client = load<u32>(frameEntry(frame)) >>> 16;
+  const lists = listsOf(client, true);
   const guard = zbudLock(client);
   lock(guard);
-  store<u8>(base + F_FLAGS, <u8>ZOMBIE);
-  const empty = load<u8>(base + F_LEFT) == 0 && load<u8>(base + F_RIGHT) == 0;
-  if (empty) drop(listsOf(client, true), frame);
+  store<u8>(base + F_FLAGS, 0);
+  const left = load<u8>(base + F_LEFT) != 0;
+  const right = load<u8>(base + F_RIGHT) != 0;
+  if (!left && !right) {
+    drop(lists, frame);
+  } else {
+    if (left && right) store<u32>(lists + L_BUDDIED, load<u32>(lists + L_BUDDIED) + 1);
+    else listUnbuddied(lists, frame);
+    queueAgeAt(lists, frame, frameStamp(frame));
+  }
   unlock(guard);
-  return empty;
+  return !left && !right;
 }
 
 /** Whether a buddy is there (reclaim asks, between Begin and End). */

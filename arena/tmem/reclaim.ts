@@ -208,22 +208,30 @@ function reclaimStep(client: u32): u32 {
   return 0;
 }
 
+/** Frames tried for one with a page that is in the index: each thread may have one that is not there yet. */
+const ZBUD_TRIES_MAX: i32 = 8;
+
 function reclaimZbud(client: u32): bool {
-  const frame = zbudReclaimBegin(client, load<u32>(H_UNBUDDIED_FIRST) != 0);
-  if (frame == 0) return false;
-  const base: usize = frame << 12;
-  let pages: u32 = 0;
-  let found: u32 = 0;
-  for (let side = 0; side < 2; side++) {
-    const descriptor = base + (side == 0 ? ZBUD_LEFT : ZBUD_RIGHT);
-    if (!zbudHas(frame, descriptor)) continue;
-    found++;
-    if (evict(objectOf(descriptor), indexOf(descriptor), wordOf(TAG_ZBUD, descriptor))) pages++;
+  for (let tries = 0; tries < ZBUD_TRIES_MAX; tries++) {
+    const frame = zbudReclaimBegin(client, load<u32>(H_UNBUDDIED_FIRST) != 0);
+    if (frame == 0) return false;
+    const base: usize = frame << 12;
+    let pages: u32 = 0;
+    let found: u32 = 0;
+    for (let side = 0; side < 2; side++) {
+      const descriptor = base + (side == 0 ? ZBUD_LEFT : ZBUD_RIGHT);
+      if (!zbudHas(frame, descriptor)) continue;
+      found++;
+      if (evict(objectOf(descriptor), indexOf(descriptor), wordOf(TAG_ZBUD, descriptor))) pages++;
+    }
+    const given = zbudReclaimEnd(frame);
+    if (given) countClient(client, found == 2 ? K_EVICTED_BUDDIED : K_EVICTED_UNBUDDIED, 1);
+    if (given || pages > 0) {
+      countEvicted(client, given ? 1 : 0, pages);
+      return true;
+    }
   }
-  zbudReclaimEnd(frame);
-  countClient(client, found == 2 ? K_EVICTED_BUDDIED : K_EVICTED_UNBUDDIED, 1);
-  countEvicted(client, 1, pages);
-  return true;
+  return false;
 }
 
 let oldestRawPool: u32 = 0;
