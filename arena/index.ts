@@ -4,7 +4,7 @@
 
 import { N_FLOBJ_FOUND, N_FLOBJ_TOTAL, N_FLUSH_FOUND, N_FLUSH_TOTAL, count, poolPages } from './memory/counters';
 import { PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
-import { enter, leave, slotAddress } from './memory/slot';
+import { enter, leave, slotAbandon, slotAddress } from './memory/slot';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
 import { findRange, get } from './tmem/get';
@@ -15,6 +15,7 @@ import { put } from './tmem/put';
 import { enforceCap, reclaimForTake, shrink } from './tmem/reclaim';
 import { recover, recoveryIsNeeded } from './tmem/recovery';
 import { removeHandle } from './tmem/remove';
+import { nodesChanged } from './tmem/reserve';
 import { clientRow, poolRow } from './tmem/statistics';
 import { destroyPool, drain, flushObject, flushPool } from './tmem/teardown';
 import { walkNext } from './tmem/walk';
@@ -74,7 +75,7 @@ export {
   S_STATE,
 } from './memory/layout';
 export { format } from './memory/format';
-export { slotAbandon, slotClaim, slotRelease, slotsThreadEnded } from './memory/slot';
+export { slotClaim, slotRelease, slotsThreadEnded } from './memory/slot';
 export { recoveryIsNeeded };
 export { clientAddress } from './memory/frame';
 export { poolAddress, poolNamed };
@@ -93,6 +94,12 @@ function at(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32): bool {
 
 /** Frames reclaimed for a client or pool and lost again to other threads before it is not opened. */
 const OPEN_TRIES_MAX: i32 = 100;
+
+/** This thread's operation was unwound by an abort: what it left is for recovery. */
+export function abandonOperation(): void {
+  slotAbandon();
+  nodesChanged();
+}
 
 // ---- addresses in this thread's slot ------------------------------------------------------------------------
 

@@ -42,6 +42,11 @@ export function lockIdentity(slot: u32, generation: u32): void {
   held = 0;
 }
 
+/** This thread left its operation in the middle: recovery breaks the locks it held. */
+export function locksForget(): void {
+  held = 0;
+}
+
 export function lock(address: usize): void {
   if (atomic.cmpxchg<u32>(address, 0, owner) != 0) lockSlow(address);
   if (DEBUG) {

@@ -18,6 +18,7 @@ import {
   SLOT_DEAD,
   SLOT_FREE,
   SLOT_IDLE,
+  S_CELLS,
   S_GENERATION,
   S_HAZARD,
   S_POOL2,
@@ -25,7 +26,7 @@ import {
   S_STATE,
   S_THREAD_ID,
 } from './layout';
-import { lockIdentity } from './lock';
+import { lockIdentity, locksForget } from './lock';
 
 /** One sleep at the closed gate. */
 const SLEEP_NS: i64 = 1_000_000;
@@ -59,9 +60,7 @@ export function slotClaim(threadId: u32): i32 {
     if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_FREE, SLOT_BUSY) != SLOT_FREE) continue;
     store<u32>(slot + S_GENERATION, load<u32>(slot + S_GENERATION) + 1);
     atomic.store<u32>(slot + S_THREAD_ID, threadId);
-    atomic.store<u32>(slot + S_HAZARD, 0);
-    atomic.store<u32>(slot + S_POOL2, 0);
-    atomic.store<u32>(slot + S_POOL3, 0);
+    forgetOperation(slot);
     atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
     mySlot = slot;
     myNumber = i;
@@ -101,6 +100,7 @@ export function slotsThreadEnded(threadId: u32): u32 {
 
 /** This thread left its operation in the middle (an abort unwound it); what it left is for recovery. */
 export function slotAbandon(): void {
+  locksForget();
   atomic.store<u32>(mySlot + S_STATE, SLOT_ABANDONED);
 }
 
@@ -167,10 +167,16 @@ export function slotNeedsRecovery(number: u32): bool {
 /** Recovery: forgets what a slot held; a dead one becomes free, one whose thread lives idle. */
 export function slotSettle(number: u32): void {
   const slot = slotAt(number);
-  atomic.store<u32>(slot + S_HAZARD, 0);
-  atomic.store<u32>(slot + S_POOL2, 0);
-  atomic.store<u32>(slot + S_POOL3, 0);
+  forgetOperation(slot);
   const state = atomic.load<u32>(slot + S_STATE) & 0xff;
   if (state == SLOT_DEAD) atomic.store<u32>(slot + S_STATE, SLOT_FREE);
   else if (state == SLOT_ABANDONED) atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
+}
+
+/** What an operation that ended in the middle left in its slot means nothing any more. */
+function forgetOperation(slot: usize): void {
+  atomic.store<u32>(slot + S_HAZARD, 0);
+  atomic.store<u32>(slot + S_POOL2, 0);
+  atomic.store<u32>(slot + S_POOL3, 0);
+  store<u32>(slot + S_CELLS, 0);
 }

@@ -129,7 +129,7 @@ export class Arena {
   recoverFrom(error: unknown): void {
     const aborted = asAbort(error);
     if (aborted === undefined) throw error;
-    this.wasm.slotAbandon();
+    this.wasm.abandonOperation();
     this.needsRecovery = true;
     if (aborted.reason === 'damaged') throw aborted;
     this.recover();

@@ -19,7 +19,7 @@ export interface ArenaFunctions {
   ): number;
   slotClaim(threadId: U32): number;
   slotRelease(): void;
-  slotAbandon(): void;
+  abandonOperation(): void;
   slotsThreadEnded(threadId: U32): number;
   inAddress(): Address;
   outAddress(): Address;
