@@ -1,0 +1,29 @@
+// The store beside what a Node user would take instead: lmdb with its LZ4, a Map of Buffers, lru-cache.
+// One measurement a file in bench/peers/; `--only lmdb` runs some of them.
+
+import { measureGc } from './peers/gc.ts';
+import { measureLmdb } from './peers/lmdb.ts';
+import type { BenchOptions, Figures } from './run.ts';
+import { chosen } from './support/only.ts';
+import { type Target, targetTable } from './support/targets.ts';
+
+const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> = {
+  lmdb: measureLmdb,
+  gc: measureGc,
+};
+
+const TARGETS: readonly Target[] = [
+  { field: 'put_vs_lmdb_lz4', least: 5 },
+  { field: 'get_vs_lmdb_lz4', least: 3 },
+  { field: 'gc_p99_vs_empty', most: 1.2 },
+  { field: 'gc_p99_map' },
+  { field: 'gc_p99_lru' },
+];
+
+export async function run(options: BenchOptions): Promise<Figures> {
+  const figures: Figures = {};
+  for (const measure of chosen(MEASUREMENTS, options.only)) Object.assign(figures, await measure(options));
+  options.say('');
+  for (const line of targetTable(figures, TARGETS)) options.say(line);
+  return figures;
+}
