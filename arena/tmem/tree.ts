@@ -47,6 +47,12 @@ export const INSERTED: i32 = 0;
 /** Cells are wanted (reserve.ts): nothing was changed. */
 export const WANTS_CELLS: i32 = 1;
 
+/** Level of the lowest node at the root of a page tree that a key (not 0) fits in. */
+@inline
+function levelOf(key: u32): i32 {
+  return (31 - <i32>clz<u32>(key)) / 6;
+}
+
 /** Address of the word stored for a key, 0 when there is none. `root` is the address of the root word. */
 export function treeFind(root: usize, key: u32, trie: bool): usize {
   let at = root;
@@ -87,7 +93,7 @@ export function treeInsert(root: usize, key: u32, word: u32, trie: bool, object:
     if (tag == TAG_NODE) {
       const node = addressOf(old);
       if (!trie && at == root && beyond(nodeLevel(node), key)) {
-        if (!growRoot(root, node, object)) return WANTS_CELLS;
+        if (!growRoot(root, node, key, object)) return WANTS_CELLS;
         continue;
       }
       level = nodeLevel(node);
@@ -121,12 +127,18 @@ function insertEmpty(at: usize, parent: usize, level: i32, key: u32, word: u32, 
   return INSERTED;
 }
 
-function growRoot(root: usize, node: usize, object: usize): bool {
-  if (!reserveHas(SLAB_NODE, 1)) return false;
-  const grown = newNode(nodeLevel(node) + 1, 0, object);
-  store<u32>(grown, wordOf(TAG_NODE, node));
-  setBit(grown, 0);
-  atomic.store<u32>(root, wordOf(TAG_NODE, grown));
+/** Puts nodes above the root until a key fits; nothing at all unless there are cells for them and for the key's leaf. */
+function growRoot(root: usize, node: usize, key: u32, object: usize): bool {
+  const levels = levelOf(key) - nodeLevel(node);
+  const fits = reserveHas(SLAB_NODE, levels);
+  if (!reserveHas(SLAB_LEAF5, 1) || !fits) return false;
+  for (let i = 0; i < levels; i++) {
+    const below = load<u32>(root);
+    const grown = newNode(nodeLevel(addressOf(below)) + 1, 0, object);
+    store<u32>(grown, below);
+    setBit(grown, 0);
+    atomic.store<u32>(root, wordOf(TAG_NODE, grown));
+  }
   return true;
 }
 

@@ -53,7 +53,9 @@ export class PoolModel {
     const entry = this.at(oid, index);
     if (bytes !== undefined) {
       expect(entry, `${this.pool.name}: a page where none was put, at ${index}`).toBeDefined();
-      expect(Buffer.compare(bytes, entry!.bytes), `${this.pool.name}: the last put's bytes at ${index}`).toBe(0);
+      expect(Buffer.compare(bytes, entry!.bytes), `${this.pool.name}: the last put's bytes at ${index}`).toBe(
+        0,
+      );
       return;
     }
     expect(entry?.certain ?? false, `${this.pool.name}: a page is lost at ${index}`).toBe(false);

@@ -99,7 +99,10 @@ const operation = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('walk' as const), ...handle }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('recover' as const) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('flush' as const, 'destroy' as const), ...handle }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constantFrom('flush' as const, 'destroy' as const), ...handle }),
+  },
 );
 
 /** fast-check shortens what it generates; a minimal size keeps the runs long enough to fill trees. */
@@ -109,7 +112,14 @@ export type Operation = (typeof operations extends fc.Arbitrary<(infer T)[]> ? T
 const out = new Uint8Array(PAGE_BYTES);
 
 /** What became of a put of `page`, for the model. */
-function putDone(bench: Bench, model: PoolModel, oid: Oid, index: number, page: Uint8Array, outcome: PutOutcome) {
+function putDone(
+  bench: Bench,
+  model: PoolModel,
+  oid: Oid,
+  index: number,
+  page: Uint8Array,
+  outcome: PutOutcome,
+) {
   if (bench.tight) for (const other of bench.models) other.doubt();
   if (outcome === 'stored') {
     expect(bench.frozen, 'a frozen client stores nothing').toBe(false);
@@ -130,12 +140,25 @@ function seen(length: number): Uint8Array | undefined {
   return length > 0 ? out.subarray(0, length) : undefined;
 }
 
-function getDone(model: PoolModel, op: 'get' | 'getAndKeep' | 'getAndFree', oid: Oid, index: number, length: number) {
+function getDone(
+  model: PoolModel,
+  op: 'get' | 'getAndKeep' | 'getAndFree',
+  oid: Oid,
+  index: number,
+  length: number,
+) {
   model.found(oid, index, seen(length));
   if (op === 'getAndFree' || (op === 'get' && !model.keeps)) model.delete(oid, index);
 }
 
-function writeAt(bench: Bench, model: PoolModel, oid: Oid, index: number, at: number, bytes: Uint8Array): void {
+function writeAt(
+  bench: Bench,
+  model: PoolModel,
+  oid: Oid,
+  index: number,
+  at: number,
+  bytes: Uint8Array,
+): void {
   const part = bytes.subarray(0, PAGE_BYTES - at);
   const before = model.at(oid, index);
   if (part.length === 0) {
@@ -240,7 +263,11 @@ function exchange(bench: Bench, model: PoolModel, oid: Oid, index: number, page:
   putDone(bench, model, oid, index, page, outcome);
 }
 
-function ofPool(bench: Bench, model: PoolModel, op: Operation & { pool: number; oid: Oid; index: number }): void {
+function ofPool(
+  bench: Bench,
+  model: PoolModel,
+  op: Operation & { pool: number; oid: Oid; index: number },
+): void {
   const { pool } = model;
   const { oid, index } = op;
   switch (op.op) {
