@@ -6,7 +6,7 @@
 // An operation is: enter (busy, then look at the gate), work, leave (idle). A slot that is found dead while busy
 // always causes a recovery; one that died idle does not need it. Addresses inside the slot are in layout.ts.
 
-import { ABORT_BUSY, abortOperation } from './host';
+import { ABORT_GATE, abortOperation } from './host';
 import {
   H_GATE,
   H_LOCK_TIMEOUT_MS,
@@ -18,6 +18,7 @@ import {
   SLOT_DEAD,
   SLOT_FREE,
   SLOT_IDLE,
+  SLOT_RECOVERING,
   S_CELLS,
   S_GENERATION,
   S_HAZARD,
@@ -80,20 +81,21 @@ export function slotRelease(): void {
 }
 
 /**
- * The host saw a thread end: its slot becomes free when it was idle, dead (to be recovered) when it was busy.
- * Returns the number of slots that now wait for a recovery.
+ * The host saw a thread end: its slot becomes free when it was idle, dead (to be recovered) when it was busy, or idle
+ * as far as operations go but leading a recovery. Returns the number of slots that now wait for a recovery.
  */
 export function slotsThreadEnded(threadId: u32): u32 {
   const threads = load<u32>(H_THREADS);
   let dead: u32 = 0;
   for (let i: u32 = 0; i < threads; i++) {
     const slot = slotAt(i);
-    if (atomic.load<u32>(slot + S_THREAD_ID) != threadId) continue;
+    // Only one caller may bury a slot: its next owner could be there before a second one.
+    if (atomic.cmpxchg<u32>(slot + S_THREAD_ID, threadId, NO_THREAD) != threadId) continue;
     const state = atomic.load<u32>(slot + S_STATE) & 0xff;
     if (state == SLOT_FREE) continue;
-    atomic.store<u32>(slot + S_THREAD_ID, NO_THREAD);
-    atomic.store<u32>(slot + S_STATE, state == SLOT_IDLE ? SLOT_FREE : SLOT_DEAD);
-    if (state != SLOT_IDLE) dead++;
+    const clean = state == SLOT_IDLE && atomic.load<u32>(H_GATE) != i + 1;
+    atomic.store<u32>(slot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
+    if (!clean) dead++;
   }
   return dead;
 }
@@ -142,15 +144,30 @@ export function poolIsInUse(id: u32): bool {
 /** A recovery is running: idle until the gate opens, for at most the lock timeout. */
 function waitAtGate(pool: u32): void {
   const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
-  for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
+  for (let sleeps: u32 = 0; sleeps <= sleepsMax; ) {
     atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
     const gate = atomic.load<u32>(H_GATE);
-    if (gate != 0) atomic.wait<u32>(H_GATE, gate, SLEEP_NS);
+    if (gate != 0 && atomic.wait<u32>(H_GATE, gate, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
     atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
     if (atomic.load<u32>(H_GATE) == 0) return;
   }
   atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
-  abortOperation(ABORT_BUSY, 0);
+  abortOperation(ABORT_GATE, 0);
+}
+
+/** Recovery: this thread leads; what it was before, for slotFollow. */
+export function slotLead(): u32 {
+  return atomic.xchg<u32>(mySlot + S_STATE, SLOT_RECOVERING);
+}
+
+/** Recovery: this thread leads no more. */
+export function slotFollow(state: u32): void {
+  atomic.store<u32>(mySlot + S_STATE, state);
+}
+
+/** Recovery: whether a slot's thread has ended. */
+export function slotIsDead(number: u32): bool {
+  return (atomic.load<u32>(slotAt(number) + S_STATE) & 0xff) == SLOT_DEAD;
 }
 
 /** Recovery: whether a slot's thread is inside an operation. */

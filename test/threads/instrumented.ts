@@ -139,6 +139,11 @@ export class InstrumentedThread {
     return ran;
   }
 
+  /** Recoveries of this store so far. */
+  get recoveries(): number {
+    return this.words[this.layout.H_RECOVERIES >>> 2]!;
+  }
+
   #holdsLock(): boolean {
     for (let at = this.#locks; at < this.#locksEnd; at += LOCK_BYTES) {
       if ((this.words[at >>> 2]! & 0xff) === this.slot + 1) return true;

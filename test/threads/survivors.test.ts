@@ -97,10 +97,10 @@ describe.each(['zv', 'zbud', 'raw'] as const)('after a death in a pool of %s', (
         }
         const thread = new InstrumentedThread(module, store);
         if (!thread.dies(nth, () => victims[dying]!(thread, pool))) break;
-        const before = store.stats().store.threads_recovered;
+        const before = observer.recoveries;
         observer.wasm.slotsThreadEnded(thread.id);
         survivors[living]!(pool, out);
-        recoveries += store.stats().store.threads_recovered - before;
+        recoveries += observer.recoveries - before;
         observer.wasm.recoverNow(0);
         const quiet = accounts(store);
         observer.wasm.recoverNow(1);
