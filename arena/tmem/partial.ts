@@ -17,20 +17,17 @@ import {
   MISS,
   NOT_THERE,
   REFUSED_CONTENDED,
-  REFUSED_NO_CELL,
-  REFUSED_POOL_GONE,
   STORED,
 } from './outcome';
 import {
   ANY_COPY_OUT,
   EXPECTED,
   NOT_CHANGED_MOVED,
-  NOT_CHANGED_POOL_GONE,
   PUBLISHED,
   publish,
   replacedWord,
 } from './publish';
-import { countRefusal, prepare, prepareRefusal, stored, unprepare } from './put';
+import { countRefusal, prepare, prepareRefusal, publishRefusal, stored, unprepare } from './put';
 
 /** Other writers of the same page that may get in between before a write at gives up. */
 const CONTENDED_MAX: i32 = 1000;
@@ -77,8 +74,14 @@ export function readAt(index: u32, offset: u32, target: usize, length: u32): i32
  * NOT_THERE, or a refusal, which changes nothing.
  */
 export function writeAt(index: u32, offset: u32, source: usize, length: u32): i32 {
+  const outcome = change(index, offset, source, length);
+  // Where there is no page, nothing was offered to the pool.
+  if (outcome != NOT_THERE && outcome != DAMAGED) count(handlePool(), N_PUTS, 1);
+  return outcome;
+}
+
+function change(index: u32, offset: u32, source: usize, length: u32): i32 {
   const place = slotAddress() + S_PAGE;
-  count(handlePool(), N_PUTS, 1);
   for (let tries = 0; tries < CONTENDED_MAX; tries++) {
     const found = look(index, place);
     if (found == MISS) return NOT_THERE;
@@ -100,7 +103,7 @@ export function writeAt(index: u32, offset: u32, source: usize, length: u32): i3
     }
     unprepare(word);
     if (result == NOT_CHANGED_MOVED) continue;
-    const reason = result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : REFUSED_NO_CELL;
+    const reason = publishRefusal(result);
     countRefusal(reason);
     return reason;
   }
@@ -137,7 +140,7 @@ export function exchange(index: u32, source: usize, length: u32): i32 {
       return oldLength == 0 ? DAMAGED : <i32>oldLength;
     }
     unprepare(word);
-    reason = result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : REFUSED_NO_CELL;
+    reason = publishRefusal(result);
   }
   // Refused: the old page is still returned, and the same step leaves the handle empty.
   exchangeOutcome = reason;

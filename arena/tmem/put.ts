@@ -1,7 +1,6 @@
 // put: copy a page in. Refused or stored; a refused put leaves the handle empty, so that no older page survives it.
 
 import {
-  N_ABORTED_PRELOAD,
   N_BYTES_IN,
   N_COMPRESS_POOR,
   N_CUMUL_ZBYTES,
@@ -36,6 +35,7 @@ import {
   P_CODEC,
   P_PAM,
 } from '../memory/layout';
+import { lock, unlock } from '../memory/lock';
 import { CODEC_FILL, CODEC_RAW } from '../pam/descriptor';
 import { memoryAlloc, memoryAllocFill, memoryBytes, memoryData, memoryFree, zvHeap } from '../pam/pam';
 import { ZBUD_MAX_BYTES } from '../pam/zbud';
@@ -53,11 +53,14 @@ import {
 import {
   charge,
   discharge,
+  findObject,
   handleClient,
   handleClientAddress,
   handlePersistent,
   handlePool,
   handlePoolId,
+  handleStripe,
+  pageSlot,
 } from './handle';
 import {
   REFUSED_CAP,
@@ -79,6 +82,8 @@ import { drain } from './teardown';
 const TRIES_MAX: i32 = 1000;
 /** Steps of left-over teardown that every put helps with. */
 const DRAIN_STEPS: i32 = 1;
+/** Steps of it in one go for a put that finds the limit of persistent pages reached. */
+const LIMIT_DRAIN_STEPS: i32 = 64;
 
 /** Whether the store or the operation's client refuses all puts. */
 export function isFrozen(): bool {
@@ -94,7 +99,7 @@ export function put(index: u32, source: usize, length: u32): i32 {
   const result = publish(index, word, ANY, 0, 0, 0);
   if (result != PUBLISHED) {
     unprepare(word);
-    return refuse(index, result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : memoryFailure(REFUSED_NO_CELL));
+    return refuse(index, publishRefusal(result));
   }
   stored(word, length);
   return STORED;
@@ -146,7 +151,7 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
     data = source;
   }
   if (pam == PAM_ZV && codec != CODEC_FILL && tooPoorOnTheMean(bytes)) return fail(REFUSED_MEAN_POOR);
-  if (!reserveLimit()) return fail(REFUSED_LIMIT);
+  if (!reserveLimit(index)) return fail(REFUSED_LIMIT);
   let word: u32 = codec == CODEC_FILL ? encodedFill(length) : 0;
   for (let tries = 0; word == 0; tries++) {
     word =
@@ -193,17 +198,37 @@ function tooPoorOnTheMean(bytes: u32): bool {
   return heap != 0 && zvMeanBytes(heap) > limit;
 }
 
-/** The store's limit of persistent pages: counted before the page is stored, so that it is exact. */
-function reserveLimit(): bool {
+/**
+ * The store's limit of persistent pages: counted before the page is stored, so that it is exact. At the limit a page
+ * may still replace another one; if that goes meanwhile, its place in the count is free.
+ */
+function reserveLimit(index: u32): bool {
   const limit = load<u32>(H_PERSISTENT_LIMIT_PAGES);
   if (limit == 0 || !handlePersistent()) return true;
-  if (atomic.add<u32>(H_PERSISTENT_PAGES, 1) < limit) return true;
-  unreserveLimit();
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    if (atomic.add<u32>(H_PERSISTENT_PAGES, 1) < limit || holdsPage(index)) return true;
+    unreserveLimit();
+    // Pages that were flushed or destroyed count until they are freed.
+    if (load<u32>(H_DOOMED_POOLS) == 0 || drain(LIMIT_DRAIN_STEPS) == 0) return false;
+  }
   return false;
+}
+
+/** Whether there is a page at the operation's handle now. */
+function holdsPage(index: u32): bool {
+  lock(handleStripe());
+  const there = pageSlot(findObject(), index) != 0;
+  unlock(handleStripe());
+  return there;
 }
 
 function unreserveLimit(): void {
   if (load<u32>(H_PERSISTENT_LIMIT_PAGES) != 0 && handlePersistent()) atomic.sub<u32>(H_PERSISTENT_PAGES, 1);
+}
+
+/** Why publish() did not: the pool ended, or there was no memory for the index. */
+export function publishRefusal(result: i32): i32 {
+  return result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : memoryFailure(REFUSED_NO_CELL);
 }
 
 function memoryFailure(otherwise: i32): i32 {
@@ -226,8 +251,5 @@ export function countRefusal(reason: i32): void {
   else if (reason == REFUSED_LIMIT) count(pool, N_PERCENT_EXCEEDED, 1);
   else if (reason == REFUSED_CAP) count(pool, N_OVER_CAP, 1);
   else if (reason == REFUSED_NO_FRAME) count(pool, N_NO_FRAME, 1);
-  else if (reason == REFUSED_NO_CELL) {
-    count(pool, N_NO_CELL, 1);
-    count(pool, N_ABORTED_PRELOAD, 1);
-  }
+  else if (reason == REFUSED_NO_CELL) count(pool, N_NO_CELL, 1);
 }

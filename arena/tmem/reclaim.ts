@@ -209,10 +209,10 @@ function reclaimStep(client: u32): u32 {
 }
 
 /** Frames tried for one with a page that is in the index: each thread may have one that is not there yet. */
-const ZBUD_TRIES_MAX: i32 = 8;
+const UNPUBLISHED_MAX: i32 = 8;
 
 function reclaimZbud(client: u32): bool {
-  for (let tries = 0; tries < ZBUD_TRIES_MAX; tries++) {
+  for (let tries = 0; tries < UNPUBLISHED_MAX; tries++) {
     const frame = zbudReclaimBegin(client, load<u32>(H_UNBUDDIED_FIRST) != 0);
     if (frame == 0) return false;
     const base: usize = frame << 12;
@@ -257,15 +257,18 @@ function rawIsOlder(client: u32, stamp: u32): bool {
 }
 
 function reclaimRaw(client: u32): bool {
-  // Any stamp is older than one half of the clock's range ahead.
-  if (!rawIsOlder(client, load<u32>(H_CLOCK) + 0x7fffffff)) return false;
-  enterTeardown(oldestRawPool + 1);
-  const cell = poolAddress(oldestRawPool) == 0 ? <usize>0 : rawVictim(client, oldestRawPool);
-  enterTeardown(0);
-  if (cell == 0) return false;
-  const evicted = evict(rawVictimObject(), rawVictimIndex(), wordOf(TAG_RAW, cell));
-  countEvicted(client, 1, evicted ? 1 : 0);
-  return true;
+  for (let tries = 0; tries < UNPUBLISHED_MAX; tries++) {
+    // No stamp is above the clock.
+    if (!rawIsOlder(client, load<u32>(H_CLOCK) + 1)) return false;
+    enterTeardown(oldestRawPool + 1);
+    const cell = poolAddress(oldestRawPool) == 0 ? <usize>0 : rawVictim(client, oldestRawPool);
+    enterTeardown(0);
+    if (cell == 0) return false;
+    if (!evict(rawVictimObject(), rawVictimIndex(), wordOf(TAG_RAW, cell))) continue;
+    countEvicted(client, 1, 1);
+    return true;
+  }
+  return false;
 }
 
 export function countEvicted(client: u32, frames: u32, pages: u32): void {
