@@ -5,8 +5,8 @@
  *   scaling <pages file> <content MiB> <operations>
  *
  * Each line on standard input is a number of threads (1 or 2); each of them does <operations> operations, starting
- * together, and one line of JSON with the wall time from the first start to the last end is printed. Every distinct
- * page is checked to survive the round trip first.
+ * together, and one line of JSON with the wall time from the first start to the last end and the CPU time of all threads
+ * is printed. Every distinct page is checked to survive the round trip first.
  */
 #include <lz4.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@ struct worker {
   uint32_t operations;
   uint32_t random;
   pthread_barrier_t *barrier;
-  uint64_t start_ns, end_ns;
+  uint64_t start_ns, end_ns, cpu_ns;
   uint64_t bytes;
 };
 
@@ -45,9 +45,9 @@ static void *allocate(size_t bytes) {
   return memory;
 }
 
-static uint64_t now_ns(void) {
+static uint64_t now_ns(clockid_t clock) {
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -65,7 +65,8 @@ static void *work(void *argument) {
   unsigned char out[OUT_BYTES];
   uint64_t bytes = 0;
   pthread_barrier_wait(w->barrier);
-  w->start_ns = now_ns();
+  w->start_ns = now_ns(CLOCK_MONOTONIC);
+  uint64_t cpu_start = now_ns(CLOCK_THREAD_CPUTIME_ID);
   for (uint32_t i = 0; i < w->operations; i += 2) {
     const unsigned char *page = w->content + (size_t)below(w, w->count) * PAGE;
     bytes += LZ4_compress_default((const char *)page, (char *)out, PAGE, OUT_BYTES);
@@ -73,7 +74,8 @@ static void *work(void *argument) {
     int size = (int)(w->starts[other + 1] - w->starts[other]);
     bytes += LZ4_decompress_safe((const char *)w->packed + w->starts[other], (char *)out, size, PAGE);
   }
-  w->end_ns = now_ns();
+  w->cpu_ns = now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_start;
+  w->end_ns = now_ns(CLOCK_MONOTONIC);
   w->bytes = bytes;
   return NULL;
 }
@@ -124,14 +126,15 @@ int main(int argc, char **argv) {
       workers[t].barrier = &barrier;
       if (pthread_create(&workers[t].thread, NULL, work, &workers[t]) != 0) fail("no thread");
     }
-    uint64_t start = UINT64_MAX, end = 0;
+    uint64_t start = UINT64_MAX, end = 0, cpu = 0;
     for (int t = 0; t < threads; t++) {
       pthread_join(workers[t].thread, NULL);
       if (workers[t].start_ns < start) start = workers[t].start_ns;
       if (workers[t].end_ns > end) end = workers[t].end_ns;
+      cpu += workers[t].cpu_ns;
     }
     pthread_barrier_destroy(&barrier);
-    printf("{\"wallNs\":%llu}\n", (unsigned long long)(end - start));
+    printf("{\"wallNs\":%llu,\"cpuNs\":%llu}\n", (unsigned long long)(end - start), (unsigned long long)cpu);
     fflush(stdout);
   }
   return 0;

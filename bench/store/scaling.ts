@@ -19,7 +19,7 @@ import { makeOids, type Scene } from './scene.ts';
 const ROUNDS = 9;
 const WARM_UP_ROUNDS = 3;
 /** Rounds on a machine that is busy with something else, before the benchmark takes what it has. */
-const ROUNDS_MAX = 30;
+const ROUNDS_MAX = 15;
 /** Native scaling below this: somebody else had a core. */
 const QUIET = 1.9;
 /** Of each thread in a round: about half a second. */
@@ -54,7 +54,7 @@ export async function measureScaling(scene: Scene): Promise<Figures> {
   ]);
   const native = new NativeThreads(scene);
   const measured: Round[] = [];
-  const run = async (threads: number) => {
+  const run = async (threads: number): Promise<Times> => {
     const jobs = Array.from({ length: threads }, (): MixedJob => ({ what: 'count', operations: OPERATIONS }));
     const { wallNs, results } = await crew.run(jobs);
     const wrong = results.some(({ stored, found }) => stored + found !== OPERATIONS);
@@ -63,13 +63,14 @@ export async function measureScaling(scene: Scene): Promise<Figures> {
   };
   try {
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const [nativeOneNs, one] = [await native.wall(1), await run(1)];
-      const [nativeTwoNs, two] = [await native.wall(2), await run(2)];
+      const [nativeOne, one] = [await native.run(1), await run(1)];
+      const [nativeTwo, two] = [await native.run(2), await run(2)];
       if (round < WARM_UP_ROUNDS) continue;
       measured.push({
-        native: (2 * nativeOneNs) / nativeTwoNs,
         wall: (2 * one.wallNs) / two.wallNs,
+        native: (2 * nativeOne.wallNs) / nativeTwo.wallNs,
         cpu: (4 * one.cpuNs) / two.cpuNs,
+        nativeCpu: (4 * nativeOne.cpuNs) / nativeTwo.cpuNs,
         operationsASecond: (2 * OPERATIONS * 1e9) / two.wallNs,
       });
       if (measured.filter(isQuiet).length === ROUNDS) break;
@@ -90,9 +91,16 @@ export async function measureScaling(scene: Scene): Promise<Figures> {
   );
   return {
     scaling_2_threads: rounded(of('wall')),
-    scaling_2_threads_cpu: rounded(of('cpu')),
     scaling_2_threads_native: rounded(of('native')),
+    scaling_2_threads_cpu: rounded(of('cpu')),
+    scaling_2_threads_cpu_native: rounded(of('nativeCpu')),
   };
+}
+
+/** Of one round's threads together. */
+interface Times {
+  wallNs: number;
+  cpuNs: number;
 }
 
 interface Round {
@@ -101,6 +109,7 @@ interface Round {
   native: number;
   /** The same by CPU time for an operation. */
   cpu: number;
+  nativeCpu: number;
   operationsASecond: number;
 }
 
@@ -119,12 +128,12 @@ class NativeThreads {
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** Wall time of as many threads. */
-  async wall(threads: number): Promise<number> {
+  /** Times of as many threads. */
+  async run(threads: number): Promise<Times> {
     this.#process.stdin.write(`${threads}\n`);
     const { value, done } = await this.#lines.next();
     if (done) throw new Error('the native control ended early (its message is above)');
-    return (JSON.parse(value) as { wallNs: number }).wallNs;
+    return JSON.parse(value) as Times;
   }
 
   close(): void {
