@@ -21,7 +21,7 @@ export function checkPage(bytes: Uint8Array): void {
 }
 
 export function checkOffset(what: string, offset: number, length: number): void {
-  if (offset >>> 0 !== offset || offset + length > PAGE_BYTES) {
+  if (typeof offset !== 'number' || offset >>> 0 !== offset || offset + length > PAGE_BYTES) {
     throw new TmemError(
       'TMEM_ERR_PAGE_LENGTH',
       `${what}: offset ${String(offset)} and ${length} bytes do not lie in a page of ${PAGE_BYTES} bytes`,

@@ -13,7 +13,7 @@ import { TmemError } from './errors.ts';
 import { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
 import type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
-import { piecesOf, RANGE_PAGES_MAX, takeResults } from './range.ts';
+import { piecesOf, RANGE_PAGES_MAX, runRange, takeResults } from './range.ts';
 import { walkArena } from './walk.ts';
 
 const INDEX_MAX = 0xffff_ffff;
@@ -52,7 +52,7 @@ export class Pool {
 
   /** Pages in the pool now. */
   get pages(): number {
-    this.#check();
+    this.checkUsable();
     return this.#sum((arena, id) => arena.wasm.pagesOf(id));
   }
 
@@ -64,14 +64,26 @@ export class Pool {
     const arena = this.arenas.all[at];
     const id = this.ids[at];
     for (;;) {
+      // Again after a recovery: what was brought in may have been overwritten.
+      const source = arena.bringIn(bytes);
+      let code: number | undefined;
       try {
-        const source = arena.bringIn(bytes);
-        return outcomeOf(
-          arena.wasm.pagePut(id, oid.w0, oid.w1, oid.w2, oid.w3, oid.w4, oid.w5, index, source, bytes.length),
+        code = arena.wasm.pagePut(
+          id,
+          oid.w0,
+          oid.w1,
+          oid.w2,
+          oid.w3,
+          oid.w4,
+          oid.w5,
+          index,
+          source,
+          bytes.length,
         );
       } catch (error) {
-        this.arenas.recoverFrom(arena, error);
+        code = this.arenas.recoverFrom(arena, error);
       }
+      if (code !== undefined) return outcomeOf(code);
     }
   }
 
@@ -96,9 +108,12 @@ export class Pool {
     const at = this.arenas.place(oid, index);
     const arena = this.arenas.all[at];
     const id = this.ids[at];
+    const target = arena.outFor(out);
+    const size = out.length;
     for (;;) {
+      let length: number | undefined;
       try {
-        const length = arena.wasm.pageGet(
+        length = arena.wasm.pageGet(
           id,
           oid.w0,
           oid.w1,
@@ -107,16 +122,17 @@ export class Pool {
           oid.w4,
           oid.w5,
           index,
-          arena.outFor(out),
-          out.length,
+          target,
+          size,
           mode,
         );
-        if (length > 0) arena.takeOut(out, length);
-        else if (length < 0) this.#failedGet(length, index, out);
-        return length;
       } catch (error) {
-        this.arenas.recoverFrom(arena, error);
+        length = this.arenas.recoverFrom(arena, error);
       }
+      if (length === undefined) continue;
+      if (length > 0) arena.takeOut(out, length);
+      else if (length < 0) this.#failedGet(length, index, out);
+      return length;
     }
   }
 
@@ -213,10 +229,10 @@ export class Pool {
     const at = this.arenas.place(oid, index);
     const arena = this.arenas.all[at];
     const { w0, w1, w2, w3, w4, w5 } = oid;
-    return this.arenas.run(
-      arena,
-      () => arena.wasm.pageFlush(this.ids[at], w0, w1, w2, w3, w4, w5, index) !== 0,
+    const flushed = this.arenas.run(arena, () =>
+      arena.wasm.pageFlush(this.ids[at], w0, w1, w2, w3, w4, w5, index),
     );
+    return flushed !== 0;
   }
 
   /** Makes all pages of an object unreachable; how many there were. */
@@ -229,7 +245,7 @@ export class Pool {
 
   /** Empties the pool and keeps it; how many pages there were. */
   flush(): number {
-    this.#check();
+    this.checkUsable();
     return this.#sum((arena, id) => Math.max(arena.wasm.emptyPool(id), 0));
   }
 
@@ -248,12 +264,14 @@ export class Pool {
     const { w0, w1, w2, w3, w4, w5 } = oid;
     for (const { arena, at, from, count } of piecesOf(this.arenas, oid, firstIndex, pages)) {
       const source = arena.bringIn(bytes) + from * PAGE_BYTES;
-      stored += this.arenas.run(arena, () =>
-        arena.wasm.rangePut(this.ids[at], w0, w1, w2, w3, w4, w5, firstIndex + from, source, count),
+      runRange(this.arenas, arena, count, this.#rangeResults, (done) =>
+        arena.wasm.rangePut(this.ids[at], w0, w1, w2, w3, w4, w5, firstIndex + from, source, count, done),
       );
-      if (outcomes === undefined) continue;
-      takeResults(arena, count, this.#rangeResults);
-      for (let i = 0; i < count; i++) outcomes[from + i] = outcomeOf(this.#rangeResults[i]);
+      for (let i = 0; i < count; i++) {
+        const outcome = outcomeOf(this.#rangeResults[i]);
+        if (outcomes !== undefined) outcomes[from + i] = outcome;
+        if (outcome === 'stored') stored++;
+      }
     }
     return stored;
   }
@@ -285,14 +303,17 @@ export class Pool {
     for (const { arena, at, from, count } of piecesOf(this.arenas, oid, firstIndex, pages)) {
       const first = firstIndex + from;
       const target = out.byteOffset + from * PAGE_BYTES;
-      const there = this.arenas.run(arena, () =>
-        inArena
-          ? arena.wasm.rangeGet(this.ids[at], w0, w1, w2, w3, w4, w5, first, target, count, mode)
-          : arena.wasm.rangeFind(this.ids[at], w0, w1, w2, w3, w4, w5, first, count),
-      );
-      // Read before the gets below overwrite them. Outside the arena 0 says it all: nothing is there.
-      const any = inArena || there > 0;
-      if (any) takeResults(arena, count, this.#rangeResults);
+      const id = this.ids[at];
+      let any = true;
+      if (inArena) {
+        runRange(this.arenas, arena, count, this.#rangeResults, (done) =>
+          arena.wasm.rangeGet(id, w0, w1, w2, w3, w4, w5, first, target, count, done, mode),
+        );
+      } else {
+        any = this.arenas.run(arena, () => arena.wasm.rangeFind(id, w0, w1, w2, w3, w4, w5, first, count)) > 0;
+        // Taken down before the gets below overwrite them.
+        if (any) takeResults(arena, count, this.#rangeResults);
+      }
       for (let i = 0; i < count; i++) {
         let length = any ? this.#rangeResults[i] : 0;
         if (length > 0 && !inArena) {
@@ -321,7 +342,7 @@ export class Pool {
 
   /** Every handle in the pool, while others may change it: a handle that is there all the time comes exactly once. */
   *walk(): IterableIterator<Handle> {
-    this.#check();
+    this.checkUsable();
     for (const [at, arena] of this.arenas.all.entries()) {
       yield* walkArena(this.arenas, arena, this.ids[at]);
     }
@@ -329,7 +350,7 @@ export class Pool {
 
   /** Ends the pool: every page is unreachable when this returns, its memory follows in steps. */
   destroy(): void {
-    this.#check();
+    this.checkUsable();
     for (const [at, arena] of this.arenas.all.entries()) {
       this.arenas.run(arena, () => arena.wasm.removePool(this.ids[at]));
     }
@@ -349,7 +370,8 @@ export class Pool {
     return sum;
   }
 
-  #check(): void {
+  /** @throws TmemError TMEM_ERR_CLOSED, TMEM_ERR_POOL_GONE */
+  protected checkUsable(): void {
     this.arenas.check();
     if (this.#destroyed) {
       throw new TmemError('TMEM_ERR_POOL_GONE', `pool '${this.name}' was destroyed; open it again by name`);
@@ -357,10 +379,10 @@ export class Pool {
   }
 
   #checkHandle(oid: Oid, index: number): void {
-    this.#check();
+    this.checkUsable();
     if (!(oid instanceof Oid))
       throw new TmemError('TMEM_ERR_TYPE', 'oid: expected an Oid; make one with Oid.from…');
-    if (index >>> 0 !== index) {
+    if (typeof index !== 'number' || index >>> 0 !== index) {
       throw new TmemError(
         'TMEM_ERR_INDEX',
         `index: got ${String(index)}, allowed are whole numbers from 0 to ${INDEX_MAX}`,

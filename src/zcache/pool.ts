@@ -30,6 +30,7 @@ export class ClientPool extends Pool {
   }
 
   #setGrant(client: Client, granted: boolean): void {
+    this.checkUsable();
     if (this.shared === null) {
       throw new TmemError('TMEM_ERR_NOT_GRANTED', `pool '${this.name}' is not shared; create it with a UUID`);
     }
@@ -40,6 +41,7 @@ export class ClientPool extends Pool {
 
   /** Codec of pages put from now on, in all threads; pages that are there keep theirs and stay readable. */
   setCodec(codec: 'lz4' | 'lzo'): void {
+    this.checkUsable();
     const id = CODEC_IDS[codec];
     if (id === undefined || this.pam === 'raw') {
       throw new TmemError(
@@ -65,7 +67,7 @@ export class ClientPool extends Pool {
   }
 
   stats(): PoolStatistics {
-    this.arenas.check();
+    this.checkUsable();
     return poolStatistics(rawPool(this.arenas, this.ids, this.name, this.client.name));
   }
 }

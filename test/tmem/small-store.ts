@@ -7,6 +7,8 @@ import { type Client, Oid, open, type Pool, type Store, type StoreOptions } from
 
 /** Steps of freeing that no test leaves more of. */
 const DRAIN_STEPS = 1_000_000;
+/** Nobody else is in the middle of anything. */
+const RECOVERY_WAIT_MS = 1000;
 const SIGN_BIT = 1n << 63n;
 const OID_OF_BALLAST = Oid.fromString('ballast');
 
@@ -61,7 +63,7 @@ export function allocations({ arenas }: SmallStore): number {
 
 /** Makes everything derived anew from the index, in all arenas. */
 export function recover({ arenas }: SmallStore): void {
-  for (const arena of arenas) arena.wasm.recoverNow(1);
+  for (const arena of arenas) arena.wasm.recoverNow(1, RECOVERY_WAIT_MS);
 }
 
 /** All pools, opened again by name. */

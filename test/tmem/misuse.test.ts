@@ -1,0 +1,427 @@
+// Misuse throws a TmemError with the right code, names what was wrong, and loses nothing.
+
+import { describe, expect, test } from 'vitest';
+import { attach, type Client, Oid, open, type Pool, type Store } from '../../src/index.ts';
+import { expectCode } from './operations.ts';
+import { halfNoise, PAGE_BYTES } from './page-content.ts';
+import { drain, expectAccounted, expectNothingLeft, type SmallStore, withStore } from './small-store.ts';
+
+const oid = Oid.fromNumbers(9);
+const page = halfNoise(PAGE_BYTES, 800, 1);
+const out = new Uint8Array(PAGE_BYTES);
+const uuid = 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+
+/** Runs `use` on a pool with two pages; afterwards they are still there. */
+function misused(use: (pool: Pool, client: Client, small: SmallStore) => void): void {
+  withStore({}, (small) => {
+    const client = small.store.client('c');
+    const pool = client.pool('p', { kind: 'persistent' });
+    for (const index of [0, 1]) expect(pool.put(oid, index, page)).toBe('stored');
+    use(pool, client, small);
+    for (const index of [0, 1]) {
+      expect(pool.get(oid, index, out)).toBe(PAGE_BYTES);
+      expect(Buffer.compare(out, page)).toBe(0);
+    }
+    expect(pool.pages).toBe(2);
+    expectAccounted(small);
+  });
+}
+
+type Call = (pool: Pool, given: never) => unknown;
+
+const PAGE_CALLS: Record<string, Call> = {
+  put: (pool, given) => pool.put(oid, 0, given),
+  writeAt: (pool, given) => pool.writeAt(oid, 0, 0, given),
+  exchange: (pool, given) => pool.exchange(oid, 0, given, out),
+};
+
+const BUFFER_CALLS: Record<string, Call> = {
+  ...PAGE_CALLS,
+  get: (pool, given) => pool.get(oid, 0, given),
+  getAndKeep: (pool, given) => pool.getAndKeep(oid, 0, given),
+  getAndFree: (pool, given) => pool.getAndFree(oid, 0, given),
+  readAt: (pool, given) => pool.readAt(oid, 0, 0, given),
+  'exchange out': (pool, given) => pool.exchange(oid, 0, page, given),
+  putRange: (pool, given) => pool.putRange(oid, 0, given),
+  getRange: (pool, given) => pool.getRange(oid, 0, given),
+};
+
+const INDEX_CALLS: Record<string, Call> = {
+  put: (pool, index) => pool.put(oid, index, page),
+  get: (pool, index) => pool.get(oid, index, out),
+  getAndKeep: (pool, index) => pool.getAndKeep(oid, index, out),
+  getAndFree: (pool, index) => pool.getAndFree(oid, index, out),
+  readAt: (pool, index) => pool.readAt(oid, index, 0, out),
+  writeAt: (pool, index) => pool.writeAt(oid, index, 0, page),
+  exchange: (pool, index) => pool.exchange(oid, index, page, out),
+  flushPage: (pool, index) => pool.flushPage(oid, index),
+  putRange: (pool, index) => pool.putRange(oid, index, page),
+  getRange: (pool, index) => pool.getRange(oid, index, out),
+};
+
+const OID_CALLS: Record<string, Call> = {
+  put: (pool, given) => pool.put(given, 0, page),
+  get: (pool, given) => pool.get(given, 0, out),
+  readAt: (pool, given) => pool.readAt(given, 0, 0, out),
+  writeAt: (pool, given) => pool.writeAt(given, 0, 0, page),
+  exchange: (pool, given) => pool.exchange(given, 0, page, out),
+  flushPage: (pool, given) => pool.flushPage(given, 0),
+  flushObject: (pool, given) => pool.flushObject(given),
+  putRange: (pool, given) => pool.putRange(given, 0, page),
+  getRange: (pool, given) => pool.getRange(given, 0, out),
+};
+
+describe('arguments', () => {
+  test.each(Object.keys(BUFFER_CALLS))('%s: a page is a Uint8Array and nothing else', (name) => {
+    misused((pool) => {
+      for (const given of [undefined, null, 'page', 5, {}, [1, 2], new Uint16Array(8), new ArrayBuffer(8)]) {
+        expectCode('TMEM_ERR_TYPE', () => BUFFER_CALLS[name]!(pool, given as never));
+      }
+    });
+  });
+
+  test.each(Object.keys(PAGE_CALLS))('%s: a page has 1 to 4096 bytes', (name) => {
+    misused((pool) => {
+      for (const length of [0, PAGE_BYTES + 1, 2 * PAGE_BYTES]) {
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => PAGE_CALLS[name]!(pool, new Uint8Array(length) as never));
+      }
+    });
+  });
+
+  test.each(['putRange', 'getRange'])('%s: a range is whole pages', (name) => {
+    misused((pool) => {
+      for (const length of [0, 1, PAGE_BYTES - 1, PAGE_BYTES + 1]) {
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => BUFFER_CALLS[name]!(pool, new Uint8Array(length) as never));
+      }
+    });
+  });
+
+  test.each(Object.keys(INDEX_CALLS))('%s: an index is a whole number of 32 bits', (name) => {
+    misused((pool) => {
+      for (const index of [
+        -1,
+        0.5,
+        2 ** 32,
+        Number.NaN,
+        Number.POSITIVE_INFINITY,
+        '0',
+        undefined,
+        null,
+        1n,
+      ]) {
+        expectCode('TMEM_ERR_INDEX', () => INDEX_CALLS[name]!(pool, index as never));
+      }
+    });
+  });
+
+  test('a range does not wrap around behind the last index', () => {
+    misused((pool) => {
+      const two = new Uint8Array(2 * PAGE_BYTES);
+      expectCode('TMEM_ERR_INDEX', () => pool.putRange(oid, 2 ** 32 - 1, two));
+      expectCode('TMEM_ERR_INDEX', () => pool.getRange(oid, 2 ** 32 - 1, two));
+      expect(pool.putRange(oid, 2 ** 32 - 2, two)).toBe(2);
+      expect(pool.getRange(oid, 2 ** 32 - 2, two)).toBe(2);
+      for (const index of [2 ** 32 - 2, 2 ** 32 - 1]) expect(pool.flushPage(oid, index)).toBe(true);
+    });
+  });
+
+  test.each(Object.keys(OID_CALLS))('%s: an oid is an Oid', (name) => {
+    misused((pool) => {
+      for (const given of [undefined, null, 1, 'oid', new Uint8Array(24), { ...oid }]) {
+        expectCode('TMEM_ERR_TYPE', () => OID_CALLS[name]!(pool, given as never));
+      }
+    });
+  });
+
+  test('a get into a buffer that is shorter than the page changes nothing', () => {
+    misused((pool) => {
+      for (const length of [0, 1, PAGE_BYTES - 1]) {
+        const short = new Uint8Array(length);
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => pool.get(oid, 0, short));
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => pool.getAndFree(oid, 0, short));
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => pool.exchange(oid, 0, page, short));
+        expect(short.every((byte) => byte === 0)).toBe(true);
+      }
+    });
+  });
+
+  test('a part lies inside a page', () => {
+    misused((pool) => {
+      const bytes = new Uint8Array(10);
+      for (const offset of [-1, 0.5, PAGE_BYTES - 9, PAGE_BYTES, 2 ** 32, Number.NaN]) {
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => pool.writeAt(oid, 0, offset, bytes));
+      }
+      for (const offset of [-1, 0.5, PAGE_BYTES + 1, Number.NaN]) {
+        expectCode('TMEM_ERR_PAGE_LENGTH', () => pool.readAt(oid, 0, offset, bytes));
+      }
+    });
+  });
+
+  test('shrink takes a number of frames', () => {
+    misused((_pool, _client, { store }) => {
+      for (const frames of [-1, 0.5, Number.NaN, '1', undefined]) {
+        expectCode('TMEM_ERR_TYPE', () => store.shrink(frames as number));
+      }
+    });
+  });
+});
+
+describe('what is gone', () => {
+  const ANY_CALL: Record<string, (pool: Pool, client: Client) => unknown> = {
+    put: (pool) => pool.put(oid, 0, page),
+    get: (pool) => pool.get(oid, 0, out),
+    readAt: (pool) => pool.readAt(oid, 0, 0, out),
+    writeAt: (pool) => pool.writeAt(oid, 0, 0, page),
+    exchange: (pool) => pool.exchange(oid, 0, page, out),
+    flushPage: (pool) => pool.flushPage(oid, 0),
+    flushObject: (pool) => pool.flushObject(oid),
+    flush: (pool) => pool.flush(),
+    putRange: (pool) => pool.putRange(oid, 0, page),
+    getRange: (pool) => pool.getRange(oid, 0, out),
+    walk: (pool) => [...pool.walk()],
+    pages: (pool) => pool.pages,
+    stats: (pool) => pool.stats(),
+    setCodec: (pool) => pool.setCodec('lzo'),
+    grant: (pool, client) => pool.grant(client),
+    revoke: (pool, client) => pool.revoke(client),
+    destroy: (pool) => pool.destroy(),
+  };
+
+  test.each(Object.keys(ANY_CALL))('%s on a destroyed pool is an error', (name) => {
+    misused((_pool, client, small) => {
+      const gone = client.pool('gone', { kind: 'ephemeral', shared: uuid });
+      gone.destroy();
+      expectCode('TMEM_ERR_POOL_GONE', () => ANY_CALL[name]!(gone, client));
+      drain(small);
+      expectCode('TMEM_ERR_POOL_GONE', () => ANY_CALL[name]!(gone, client));
+    });
+  });
+
+  test.each(Object.keys(ANY_CALL))('%s on a closed store is an error', (name) => {
+    const store = open({ memory: '8 MiB', debug: true });
+    const client = store.client('c');
+    const pool = client.pool('p', { kind: 'persistent', shared: uuid });
+    store.close();
+    store.close();
+    expectCode('TMEM_ERR_CLOSED', () => ANY_CALL[name]!(pool, client));
+  });
+
+  test('every call of a closed store and its clients is an error', () => {
+    const store = open({ memory: '8 MiB', debug: true });
+    const client = store.client('c');
+    store.close();
+    expect(store.closed).toBe(true);
+    const calls: ((store: Store) => unknown)[] = [
+      () => store.share(),
+      () => store.client('c'),
+      () => store.freeze(),
+      () => store.thaw(),
+      () => store.shrink(1),
+      () => store.stats(),
+      () => client.pool('p', { kind: 'ephemeral' }),
+      () => client.setWeight(1),
+      () => client.setCap(null),
+      () => client.freeze(),
+      () => client.stats(),
+      () => client.remove(),
+    ];
+    for (const call of calls) expectCode('TMEM_ERR_CLOSED', () => call(store));
+  });
+
+  test('a removed client and its pools', () => {
+    misused((_pool, _client, { store }) => {
+      const client = store.client('gone');
+      const pool = client.pool('p', { kind: 'persistent' });
+      expect(pool.put(oid, 0, page)).toBe('stored');
+      client.remove();
+      for (const call of [
+        () => client.pool('p', { kind: 'persistent' }),
+        () => client.stats(),
+        () => client.setWeight(5),
+        () => client.setCap(null),
+        () => client.freeze(),
+        () => client.remove(),
+      ]) {
+        expectCode('TMEM_ERR_CLIENT_GONE', call);
+      }
+      expect(pool.put(oid, 0, page)).toBe('pool-gone');
+      expect(pool.get(oid, 0, out)).toBe(0);
+      expect(store.client('gone').pool('p', { kind: 'persistent' }).pages).toBe(0);
+    });
+  });
+
+  test('an old object of a destroyed pool never reaches the pool that has its id now', () => {
+    withStore({ pools: 1 }, (small) => {
+      const client = small.store.client('c');
+      const [first, second] = [1, 2].map(() => client.pool('twice', { kind: 'persistent' })) as [Pool, Pool];
+      expect(first.put(oid, 7, page)).toBe('stored');
+      first.destroy();
+      drain(small);
+      const other = client.pool('other', { kind: 'persistent' });
+      expect(other.put(oid, 7, page)).toBe('stored');
+      const small7 = new Uint8Array(1);
+      expect(second.put(oid, 7, small7)).toBe('pool-gone');
+      expect(second.get(oid, 7, out)).toBe(0);
+      expect(second.writeAt(oid, 7, 0, small7)).toBe('pool-gone');
+      expect(second.exchange(oid, 7, small7, out)).toEqual({ length: 0, outcome: 'pool-gone' });
+      expect(second.flushPage(oid, 7)).toBe(false);
+      expect(second.flushObject(oid)).toBe(0);
+      expect(second.flush()).toBe(0);
+      expect([...second.walk()]).toEqual([]);
+      second.destroy();
+      expect(other.get(oid, 7, out)).toBe(PAGE_BYTES);
+      expect(Buffer.compare(out, page)).toBe(0);
+      expectAccounted(small);
+    });
+  });
+});
+
+describe('names and options', () => {
+  test.each([
+    ['', 'TMEM_ERR_NAME'],
+    ['x'.repeat(65), 'TMEM_ERR_NAME'],
+    ['ü'.repeat(33), 'TMEM_ERR_NAME'],
+    ['a\nb', 'TMEM_ERR_NAME'],
+    ['\ud800', 'TMEM_ERR_NAME'],
+    [5, 'TMEM_ERR_TYPE'],
+    [undefined, 'TMEM_ERR_TYPE'],
+  ])('a client or pool is not called %j', (name, code) => {
+    misused((_pool, client, { store }) => {
+      expectCode(code, () => store.client(name as string));
+      expectCode(code, () => client.pool(name as string, { kind: 'ephemeral' }));
+    });
+  });
+
+  test.each(['x'.repeat(64), 'ü'.repeat(32), 'a b/c', '🦔'])('a client or pool may be called %j', (name) => {
+    withStore({}, (small) => {
+      const client = small.store.client(name);
+      const pool = client.pool(name, { kind: 'persistent' });
+      expect(pool.put(oid, 0, page)).toBe('stored');
+      expect(small.store.client(name).pool(name, { kind: 'persistent' }).pages).toBe(1);
+      expect(small.store.stats().clients.map((stats) => [stats.name, stats.pools[0]?.name])).toEqual([
+        [name, name],
+      ]);
+      expectNothingLeft(small, [client]);
+    });
+  });
+
+  test('a pool or client that exists with other settings is not opened, and stays what it is', () => {
+    misused((_pool, client, { store }) => {
+      for (const options of [
+        { kind: 'ephemeral' },
+        { kind: 'persistent', codec: 'lzo' },
+        { kind: 'persistent', pam: 'zbud' },
+      ] as const) {
+        expectCode('TMEM_ERR_NAME_MISMATCH', () => client.pool('p', options));
+      }
+      expect(client.pool('p', { kind: 'persistent', codec: 'lz4', pam: 'zv' }).pages).toBe(2);
+      store.client('heavy', { weight: 7, cap: '1 MiB' });
+      expectCode('TMEM_ERR_NAME_MISMATCH', () => store.client('heavy', { weight: 8 }));
+      expectCode('TMEM_ERR_NAME_MISMATCH', () => store.client('heavy', { cap: '2 MiB' }));
+      expect(store.client('heavy', { weight: 7 }).stats().cap_bytes).toBe(2 ** 20);
+    });
+  });
+
+  test('unknown, impossible and contradicting options are named', () => {
+    misused((_pool, client, { store }) => {
+      const kind = 'ephemeral' as const;
+      for (const [options, word] of [
+        [{}, 'kind'],
+        [{ kind: 'eternal' }, 'kind'],
+        [{ kind, colour: 'red' }, 'colour'],
+        [{ kind, codec: 'zstd' }, 'codec'],
+        [{ kind, pam: 'zsmalloc' }, 'pam'],
+        [{ kind, shared: 'everyone' }, 'shared'],
+        [{ kind, pam: 'raw', limit: 0 }, 'limit'],
+        [{ kind, precompressed: true }, 'precompressed'],
+        [{ kind, pageSize: 8192 }, 'pageSize'],
+        [{ kind, pam: 'raw', codec: 'lz4' }, 'codec'],
+        [{ kind, pam: 'zbud', limit: 5, demoteTo: client }, 'demoteTo'],
+        [{ kind, pam: 'raw', limit: 5, demoteTo: {} }, 'demoteTo'],
+      ] as const) {
+        const error = expectCode('TMEM_ERR_POOL_FLAGS', () => client.pool('new', options as never));
+        expect(error.message).toContain(word);
+      }
+      for (const [options, word] of [
+        [{ weight: 0 }, 'weight'],
+        [{ weight: 1.5 }, 'weight'],
+        [{ cap: 1 }, 'cap'],
+        [{ cap: 'much' }, 'cap'],
+        [{ colour: 1 }, 'colour'],
+      ] as const) {
+        const error = expectCode('TMEM_ERR_SETTING', () => store.client('new', options as never));
+        expect(error.message).toContain(word);
+      }
+      expect(store.stats().clients.map(({ name }) => name)).toEqual(['c']);
+      expect(client.stats().pools.map(({ name }) => name)).toEqual(['p']);
+    });
+  });
+
+  test.each([
+    [{ memory: '1 KiB' }, 'memory'],
+    [{ memory: 8 * 2 ** 20, arenas: 2 }, 'arenas'],
+    [{ memory: '8 MiB', threads: 128, stagingPages: 64 }, 'threads'],
+    [{ memory: '8 MiB', colour: 'red' }, 'colour'],
+    [{ memory: '8 MiB', pools: 65_535, threads: 100, stagingPages: 4 }, 'stagingPages'],
+    [{}, 'memory'],
+  ])('a store is not opened with %j', (options, word) => {
+    const error = expectCode('TMEM_ERR_SETTING', () => open(options as never));
+    expect(error.message).toContain(word);
+  });
+
+  test('tables that are full say so, and have room again after a removal', () => {
+    withStore({ pools: 4, clients: 3 }, (small) => {
+      const clients = ['a', 'b', 'c'].map((name) => small.store.client(name));
+      expectCode('TMEM_ERR_TOO_MANY_CLIENTS', () => small.store.client('d'));
+      const [a] = clients as [Client];
+      const pools = [1, 2, 3, 4].map((n) => a.pool(`pool ${n}`, { kind: 'ephemeral' }));
+      expectCode('TMEM_ERR_TOO_MANY_POOLS', () => a.pool('pool 5', { kind: 'ephemeral' }));
+      pools[2]!.destroy();
+      drain(small);
+      a.pool('pool 5', { kind: 'ephemeral' });
+      clients[2]!.remove();
+      expectNothingLeft(small, [small.store.client('d'), a, clients[1]!]);
+    });
+  });
+
+  test('attach takes only what share() gave, and only while a thread slot is free', () => {
+    withStore({ threads: 3 }, ({ store }) => {
+      for (const token of [undefined, null, {}, { kind: 'tmem-store-1' }, 'token']) {
+        expectCode('TMEM_ERR_SHARED_TOKEN', () => attach(token as never));
+      }
+      const third = attach(store.share()); // the second one is the test's own view
+      expectCode('TMEM_ERR_TOO_MANY_THREADS', () => attach(store.share()));
+      third.close();
+      attach(store.share()).close();
+    });
+  });
+});
+
+describe('shared pools', () => {
+  test('nobody but the creator joins without a grant, and a grant can be taken back', () => {
+    withStore({}, (small) => {
+      const [owner, guest] = ['owner', 'guest'].map((name) => small.store.client(name)) as [Client, Client];
+      const pool = owner.pool('mine', { kind: 'ephemeral', shared: uuid });
+      const join = () => guest.pool('theirs', { kind: 'ephemeral', shared: uuid.toUpperCase() });
+      expectCode('TMEM_ERR_NOT_GRANTED', join);
+      pool.grant(guest);
+      const joined = join();
+      expect(joined.id).toBe(pool.id);
+      expect(joined.put(oid, 0, page)).toBe('stored');
+      // A get keeps the page: the other may want it, too.
+      for (const each of [pool, joined, pool]) expect(each.get(oid, 0, out)).toBe(PAGE_BYTES);
+      expect(pool.stats().traffic.succ_gets).toBe(3);
+      pool.revoke(guest);
+      expectCode('TMEM_ERR_NOT_GRANTED', join);
+      expectCode('TMEM_ERR_NAME_MISMATCH', () => owner.pool('mine', { kind: 'persistent', shared: uuid }));
+      expectAccounted(small);
+      expectNothingLeft(small, [guest, owner]);
+    });
+  });
+
+  test('a pool that is not shared grants nothing', () => {
+    misused((pool, client) => {
+      expectCode('TMEM_ERR_NOT_GRANTED', () => pool.grant(client));
+    });
+  });
+});
