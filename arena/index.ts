@@ -1,16 +1,28 @@
 // The arena's exports: what the host (src/arena) may call. Oids come as six 32-bit words, low word first of each
-// of the three 64-bit words; addresses are those inside the memory. Every operation is enter ... leave: if it is
+// of the three 64-bit words; pools and clients by their names in the arena (tmem/pool.ts); addresses are those inside the memory. Every operation is enter ... leave: if it is
 // unwound by an abort in between, the host abandons the slot and recovers.
 
 import { N_FLOBJ_FOUND, N_FLOBJ_TOTAL, N_FLUSH_FOUND, N_FLUSH_TOTAL, count, poolPages } from './memory/counters';
 import { PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
 import { enter, leave, slotAbandon, slotAddress } from './memory/slot';
+import { clientAddress } from './memory/frame';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
 import { findRange, get } from './tmem/get';
-import { MISS, NOT_THERE, REFUSED_POOL_GONE } from './tmem/outcome';
+import { MISS, NOT_THERE, REFUSED_POOL_GONE, STORED } from './tmem/outcome';
 import { exchange, exchangedOutcome, readAt, writeAt } from './tmem/partial';
-import { E_NO_MEMORY, clientForget, clientOpen, isMember, poolAddress, poolNamed, poolOpen, setMember } from './tmem/pool';
+import {
+  E_GONE,
+  E_NO_MEMORY,
+  clientForget,
+  clientIdOf,
+  clientOpen,
+  isMember,
+  poolAddress,
+  poolIdOf,
+  poolOpen,
+  setMember,
+} from './tmem/pool';
 import { put } from './tmem/put';
 import { enforceCap, reclaimForTake, shrink } from './tmem/reclaim';
 import { recover, recoveryIsNeeded } from './tmem/recovery';
@@ -76,9 +88,8 @@ export {
 } from './memory/layout';
 export { format } from './memory/format';
 export { slotClaim, slotRelease, slotsThreadEnded } from './memory/slot';
+export { committedResult, isCommitted } from './memory/commit';
 export { recoveryIsNeeded };
-export { clientAddress } from './memory/frame';
-export { poolAddress, poolNamed };
 
 @inline
 function word(low: u32, high: u32): u64 {
@@ -131,7 +142,7 @@ export function pagePut(
 ): i32 {
   if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
   const outcome = put(index, source, length);
-  if (load<u32>(handlePool() + P_LIMIT_PAGES) != 0) demoteOverLimit();
+  if (outcome == STORED && load<u32>(handlePool() + P_LIMIT_PAGES) != 0) demoteOverLimit();
   leave();
   return outcome;
 }
@@ -148,7 +159,7 @@ export function pageGet(
 
 export function pageFlush(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32): i32 {
   if (!at(pool, a, b, c, d, e, f)) return 0;
-  const found = removeHandle(index);
+  const found = removeHandle(index, 1);
   count(handlePool(), N_FLUSH_TOTAL, 1);
   if (found) count(handlePool(), N_FLUSH_FOUND, 1);
   leave();
@@ -179,6 +190,7 @@ export function pageExchange(
 ): i32 {
   if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
   const old = exchange(index, source, length);
+  if (load<u32>(handlePool() + P_LIMIT_PAGES) != 0) demoteOverLimit();
   leave();
   return old;
 }
@@ -187,33 +199,35 @@ export function pageExchanged(): i32 {
   return exchangedOutcome();
 }
 
-/**
- * Stores `pages` whole pages under consecutive indexes, from consecutive addresses. Outcomes go to the argument
- * area, one i32 each (at most 64); returns how many were stored.
- */
-export function rangePut(
-  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, source: usize, pages: u32,
-): i32 {
-  let stored = 0;
-  for (let i: u32 = 0; i < pages; i++) {
-    const outcome = pagePut(pool, a, b, c, d, e, f, index + i, source + i * PAGE_SIZE, PAGE_SIZE);
-    store<i32>(argumentsAddress() + (i << 2), outcome);
-    if (outcome > 0) stored++;
-  }
-  return stored;
+let rangeAt: u32 = 0;
+
+/** Pages of the running or last range that are done; the next one may be, too (isCommitted). */
+export function rangeDone(): u32 {
+  return rangeAt;
 }
 
-/** Copies consecutive pages out, each to `target` + 4096 * i; lengths to the argument area; how many were found. */
-export function rangeGet(
-  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, target: usize, pages: u32, mode: u32,
-): i32 {
-  let found = 0;
-  for (let i: u32 = 0; i < pages; i++) {
-    const length = pageGet(pool, a, b, c, d, e, f, index + i, target + i * PAGE_SIZE, PAGE_SIZE, mode);
-    store<i32>(argumentsAddress() + (i << 2), length);
-    if (length > 0) found++;
+/**
+ * Stores pages `from` to `pages` - 1 of a range of whole pages: consecutive indexes, consecutive addresses. Outcomes go
+ * to the argument area, one i32 each (at most 64). `from` is above 0 when a range goes on after a recovery.
+ */
+export function rangePut(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, source: usize, pages: u32, from: u32,
+): void {
+  for (rangeAt = from; rangeAt < pages; rangeAt++) {
+    const outcome = pagePut(pool, a, b, c, d, e, f, index + rangeAt, source + rangeAt * PAGE_SIZE, PAGE_SIZE);
+    store<i32>(argumentsAddress() + (rangeAt << 2), outcome);
   }
-  return found;
+}
+
+/** Copies consecutive pages out, page i to `target` + 4096 * i; lengths to the argument area; otherwise as rangePut. */
+export function rangeGet(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, target: usize, pages: u32, from: u32, mode: u32,
+): void {
+  for (rangeAt = from; rangeAt < pages; rangeAt++) {
+    const place = target + rangeAt * PAGE_SIZE;
+    const length = pageGet(pool, a, b, c, d, e, f, index + rangeAt, place, PAGE_SIZE, mode);
+    store<i32>(argumentsAddress() + (rangeAt << 2), length);
+  }
 }
 
 /** Which of up to 64 consecutive pages are there: see findRange. Results in the argument area. */
@@ -246,9 +260,11 @@ export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
   return id;
 }
 
+/** 1 = forgotten (or was so already), 0 = pools or frames are left. */
 export function forgetClient(client: u32): i32 {
   enter(0);
-  const done = clientForget(client);
+  const id = clientIdOf(client);
+  const done = id == 0 || clientForget(id);
   leave();
   return done ? 1 : 0;
 }
@@ -258,10 +274,12 @@ export function openPool(
   client: u32, nameLength: u32, flags: u32, codec: u32, pam: u32, byUuid: u32, limitPages: u32, demoteTo: u32,
 ): i32 {
   enter(0);
-  const uuid = byUuid != 0 ? argumentsAddress() + 64 : 0;
-  let id = poolOpen(client, argumentsAddress(), nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
-  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(client, true); i++) {
-    id = poolOpen(client, argumentsAddress(), nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  const owner = clientIdOf(client);
+  const name = argumentsAddress();
+  const uuid = byUuid != 0 ? name + 64 : 0;
+  let id = owner == 0 ? E_GONE : poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(owner, true); i++) {
+    id = poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
   }
   leave();
   return id;
@@ -284,14 +302,14 @@ export function removePool(pool: u32): i32 {
 
 export function grant(pool: u32, client: u32, granted: u32): i32 {
   if (!begin(pool)) return -1;
-  setMember(handlePool(), client, granted != 0);
+  if (clientIdOf(client) != 0) setMember(handlePool(), clientIdOf(client), granted != 0);
   leave();
   return 0;
 }
 
 export function isGranted(pool: u32, client: u32): i32 {
   if (!begin(pool)) return -1;
-  const member = isMember(handlePool(), client);
+  const member = clientIdOf(client) != 0 && isMember(handlePool(), clientIdOf(client));
   leave();
   return member ? 1 : 0;
 }
@@ -304,6 +322,17 @@ export function poolWalk(pool: u32): i32 {
   return more ? 1 : 0;
 }
 
+/** Address of a pool's frame, 0 when it is gone. */
+export function poolFrame(pool: u32): usize {
+  return poolAddress(poolIdOf(pool));
+}
+
+/** Address of a client's frame, 0 when it is gone. */
+export function clientFrame(client: u32): usize {
+  const id = clientIdOf(client);
+  return id == 0 ? <usize>0 : clientAddress(id);
+}
+
 // ---- the whole arena --------------------------------------------------------------------------------------------
 
 export function shrinkBy(frames: u32): u32 {
@@ -314,10 +343,11 @@ export function shrinkBy(frames: u32): u32 {
 }
 
 /** Evicts what a client holds above its cap, as far as it is ephemeral. */
-export function trimClient(client: u32): void {
+export function trimClient(client: u32): i32 {
   enter(0);
-  enforceCap(client);
+  if (clientIdOf(client) != 0) enforceCap(clientIdOf(client));
   leave();
+  return 0;
 }
 
 export function drainSteps(steps: i32): i32 {
@@ -327,8 +357,9 @@ export function drainSteps(steps: i32): i32 {
   return taken;
 }
 
-export function recoverNow(always: u32): i32 {
-  return recover(always != 0) ? 1 : 0;
+/** Recovers if needed (or always), waiting at most `waitMs` for others: 1 = done, 0 = another thread did it. */
+export function recoverNow(always: u32, waitMs: u32): i32 {
+  return recover(always != 0, waitMs) ? 1 : 0;
 }
 
 /** Address of a row of statistics, 0 when the pool is gone. */
@@ -339,9 +370,11 @@ export function poolStatistics(pool: u32): usize {
   return row;
 }
 
+/** Address of a client's row and histograms, 0 when it is gone. */
 export function clientStatistics(client: u32): usize {
   enter(0);
-  const row = clientRow(client);
+  const id = clientIdOf(client);
+  const row = id == 0 ? <usize>0 : clientRow(id);
   leave();
   return row;
 }

@@ -55,8 +55,8 @@ export function format(
   const frameTable: usize = slots + <usize>threads * slotBytes;
   const freeBits: usize = align(frameTable + (frames << 3), 64);
   const poolTable: usize = align(freeBits + bitmapBytes(frames), 64);
-  const clientTable: usize = align(poolTable + (pools << 2), 64);
-  const first: u32 = <u32>align(clientTable + (clients << 2), FRAME_SIZE) / FRAME_SIZE;
+  const clientTable: usize = align(poolTable + (pools << 3), 64);
+  const first: u32 = <u32>align(clientTable + (clients << 3), FRAME_SIZE) / FRAME_SIZE;
   if (first + USABLE_FRAMES_MIN + 1 > frames) return false;
   store<u32>(H_ADDRESS_MAX, 0xffffffff);
   store<u32>(H_FRAMES, frames);

@@ -54,6 +54,12 @@ export const TAKE_NONE_FREE: i32 = 1;
 export const TAKE_OVER_CAP: i32 = 2;
 export const TAKE_FAILED_FOR_TEST: i32 = 3;
 let takeFailure: i32 = 0;
+/** Frames this thread has given back, ever. */
+let given: u32 = 0;
+
+export function framesGiven(): u32 {
+  return given;
+}
 
 export function frameTakeFailure(): i32 {
   return takeFailure;
@@ -97,7 +103,7 @@ export function frameStamp(frame: u32): u32 {
 /** Address of a client's frame; 0 when there is no such client. */
 @inline
 export function clientAddress(client: u32): usize {
-  return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)) << FRAME_SHIFT;
+  return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 3)) << FRAME_SHIFT;
 }
 
 /** Debug: true when this allocation (of a frame or of a cell) is the one that the test wants to fail. */
@@ -155,13 +161,13 @@ export function frameGive(frame: u32): void {
 /** frameGive for a frame whose entry was hidden; `entry` is what it said before. */
 export function frameGiveAs(frame: u32, entry: u32): void {
   must((entry & 15) != KIND_FREE, 111);
-  const client = entry >>> 16;
   atomic.store<u32>(frameEntry(frame), KIND_FREE);
-  discharge(client, entry & 15);
   lock(FRAME_LOCK);
   setFree(frame);
   store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + 1);
   unlock(FRAME_LOCK);
+  given++;
+  discharge(entry >>> 16, entry & 15);
 }
 
 /** Gives back a frame whose kind was never set (the taker changed its mind). */
@@ -200,9 +206,10 @@ function groupOf(kind: u32): u32 {
 function discharge(client: u32, kind: u32): void {
   const address = clientAddress(client);
   if (address == 0) return;
-  atomic.sub<u32>(address + C_FRAMES, 1);
   atomic.sub<u32>(address + C_KINDS + (kind << 2), 1);
   atomic.sub<u32>(address + C_GROUPS + (groupOf(kind) << 2), 1);
+  // Last: a client whose only frame is its own may be forgotten.
+  atomic.sub<u32>(address + C_FRAMES, 1);
 }
 
 // ---- bitmap (all under FRAME_LOCK) --------------------------------------------------------------------------

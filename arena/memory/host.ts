@@ -12,6 +12,8 @@ export const ABORT_OWNER_DEAD: i32 = 2;
 export const ABORT_DAMAGED: i32 = 3;
 /** A check of the debug build failed; the detail names it. */
 export const ABORT_ASSERT: i32 = 4;
+/** The gate did not open within the bound; the operation had not begun. */
+export const ABORT_GATE: i32 = 5;
 
 export function abortOperation(reason: i32, detail: i32): void {
   tmemAbort(reason, detail);

@@ -30,9 +30,9 @@ export const H_SLOTS: usize = HEADER + 24; // address of slot 0
 export const H_SLOT_BYTES: usize = HEADER + 28;
 export const H_FRAME_TABLE: usize = HEADER + 32;
 export const H_FREE_BITS: usize = HEADER + 36; // free-frame bitmap, see memory/frame.ts
-export const H_POOL_TABLE: usize = HEADER + 40; // u32 frame number a pool id, 0 = no pool
+export const H_POOL_TABLE: usize = HEADER + 40; // 8 bytes a pool id: u32 frame number (0 = no pool), u32 generation
 export const H_POOLS_MAX: usize = HEADER + 44;
-export const H_CLIENT_TABLE: usize = HEADER + 48; // u32 frame number a client id, 0 = no client
+export const H_CLIENT_TABLE: usize = HEADER + 48; // 8 bytes a client id: u32 frame number (0 = no client), u32 generation
 export const H_CLIENTS_MAX: usize = HEADER + 52;
 export const H_KEY: usize = HEADER + 56; // 16 bytes: key of the oid hash
 export const H_GATE: usize = HEADER + 72; // 0 = open, else slot + 1 of the recovering thread
@@ -105,6 +105,7 @@ export const SLOT_IDLE: u32 = 1;
 export const SLOT_BUSY: u32 = 2;
 export const SLOT_DEAD: u32 = 3; // its thread ended in an operation: recover before reuse
 export const SLOT_ABANDONED: u32 = 4; // its thread lives, but left an operation in the middle: recover
+export const SLOT_RECOVERING: u32 = 5; // its thread leads a recovery
 
 export const S_STATE: usize = 0;
 export const S_GENERATION: usize = 4;
@@ -140,7 +141,7 @@ export const P_STATE: usize = 12; // POOL_LIVE, POOL_DYING
 export const P_CODEC: usize = 16;
 export const P_PAM: usize = 20;
 export const P_LIMIT_PAGES: usize = 24; // raw pools: pages above this are demoted; 0 = no limit
-export const P_DEMOTE_TO: usize = 28; // pool id + 1; 0 = none
+export const P_DEMOTE_TO: usize = 28; // name of a pool (tmem/pool.ts); 0 = none
 export const P_NAME_LENGTH: usize = 32;
 export const P_DOOMED: usize = 40; // 1 = something detached is waiting in P_DOOMED_TREES or _OBJECTS
 export const P_UUID: usize = 48; // 16 bytes, shared pools

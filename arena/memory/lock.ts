@@ -21,6 +21,7 @@ import {
   LOCK_BYTES,
   SLOT_ABANDONED,
   SLOT_DEAD,
+  SLOT_RECOVERING,
   S_STATE,
   STRIPES,
 } from './layout';
@@ -91,7 +92,8 @@ function lockSlow(address: usize): void {
   }
   atomic.add<u32>(H_LOCK_WAITS, 1);
   const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
-  for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
+  // Only sleeps that ran their time count: who is woken and finds the lock taken again has waited for less.
+  for (let sleeps: u32 = 0; sleeps <= sleepsMax; ) {
     const seen = atomic.load<u32>(address);
     if (seen == 0) {
       // Others may sleep on it too: keep the mark, so that our unlock wakes the next one.
@@ -100,7 +102,7 @@ function lockSlow(address: usize): void {
     }
     if (ownerIsDead(seen)) abortOperation(ABORT_OWNER_DEAD, <i32>address);
     if ((seen & WAITERS) == 0 && atomic.cmpxchg<u32>(address, seen, seen | WAITERS) != seen) continue;
-    atomic.wait<u32>(address, seen | WAITERS, SLEEP_NS);
+    if (atomic.wait<u32>(address, seen | WAITERS, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
   }
   atomic.add<u32>(H_LOCK_TIMEOUTS, 1);
   abortOperation(ABORT_BUSY, <i32>address);
@@ -110,7 +112,8 @@ function ownerIsDead(word: u32): bool {
   const slot = (word & 0xff) - 1;
   const address: usize = load<u32>(H_SLOTS) + slot * load<u32>(H_SLOT_BYTES);
   const state = atomic.load<u32>(<usize>address + S_STATE) & 0xff;
-  return state == SLOT_DEAD || state == SLOT_ABANDONED;
+  // Who leads a recovery holds no lock but what it abandoned before.
+  return state == SLOT_DEAD || state == SLOT_ABANDONED || state == SLOT_RECOVERING;
 }
 
 /** Debug: counts index slots looked at or changed under the running lock hold (at most 64 are allowed). */

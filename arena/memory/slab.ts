@@ -30,6 +30,8 @@ import {
 } from './frame';
 import {
   C_SLABS,
+  FRAME_SIZE,
+  H_FRAMES,
   H_SLOTS,
   H_SLOT_BYTES,
   H_THREADS,
@@ -124,7 +126,8 @@ export function slabAlloc(client: u32, ephemeral: bool, cls: u32): usize {
     const kind = ephemeral ? KIND_SLAB_EPH : KIND_SLAB_PERS;
     const frame = frameTake(client, kind, 0);
     if (frame == 0) return 0;
-    memory.fill(frameAddress(frame), 0, 32);
+    // Reclaim looks at cells that nobody has filled in yet: zeroes lead nowhere.
+    memory.fill(frameAddress(frame), 0, FRAME_SIZE);
     frameSetKind(frame, client, kind, cls);
     lock(guard);
     push(list, frame);
@@ -147,7 +150,8 @@ export function slabFree(address: usize): void {
   const bit: u32 = 1 << (cell & 31);
   if ((load<u32>(bits) & bit) == 0) abortOperation(ABORT_DAMAGED, 121);
   store<u32>(bits, load<u32>(bits) & ~bit);
-  if (DEBUG) memory.fill(address, 0xdd, slabCellBytes(cls));
+  // Not objects: a freed one has to stay recognisable as none (tmem/object.ts).
+  if (DEBUG && cls != SLAB_OBJECT) memory.fill(address, 0xdd, slabCellBytes(cls));
   const used = load<u32>(base + F_USED) - 1;
   store<u32>(base + F_USED, used);
   if (used == slabCells(cls) - 1) push(list, frame);
@@ -157,6 +161,7 @@ export function slabFree(address: usize): void {
 
 /** Says that this thread looks into an object slab without a lock; false when the frame is none. */
 export function hazardSet(slot: usize, frame: u32): bool {
+  if (frame >= load<u32>(H_FRAMES)) return false;
   atomic.store<u32>(slot + S_HAZARD, frame);
   const entry = atomic.load<u32>(frameEntry(frame));
   const kind = entry & 15;
@@ -282,11 +287,17 @@ export function slabMark(address: usize): bool {
   return true;
 }
 
-/** Recovery: after all marks, puts the frame on its list or gives it back. Lists were emptied before. */
+/**
+ * Recovery: after all marks, puts the frame on its list or gives it back. Lists were emptied before. Cells that were
+ * not found are emptied, so that none looks like an object.
+ */
 export function slabRelist(frame: u32): void {
   const entry = load<u32>(frameEntry(frame));
   const cls = slabClassOf(frame);
   const used = slabUsed(frame);
+  for (let cell: u32 = 0; cell < slabCells(cls); cell++) {
+    if (!slabCellUsed(frame, cls, cell)) memory.fill(slabCellAddress(frame, cls, cell), 0, slabCellBytes(cls));
+  }
   if (used == 0) frameGive(frame);
   else if (used < slabCells(cls)) push(listAddress(entry >>> 16, (entry & 15) == KIND_SLAB_EPH, cls), frame);
 }

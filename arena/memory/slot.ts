@@ -6,6 +6,7 @@
 // An operation is: enter (busy, then look at the gate), work, leave (idle). A slot that is found dead while busy
 // always causes a recovery; one that died idle does not need it. Addresses inside the slot are in layout.ts.
 
+import { commitNothing } from './commit';
 import { ABORT_GATE, abortOperation } from './host';
 import {
   H_GATE,
@@ -109,6 +110,7 @@ export function slotAbandon(): void {
 /** Starts an operation; `pool` is a pool id + 1, 0 = none. */
 @inline
 export function enter(pool: u32): void {
+  commitNothing();
   atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
   if (atomic.load<u32>(H_GATE) != 0) waitAtGate(pool);
 }

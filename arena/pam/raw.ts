@@ -34,7 +34,7 @@ const MARK: u32 = 16;
 /** Age list of a pool that is there. */
 @inline
 function listOf(pool: u32): usize {
-  return frameAddress(load<u32>(load<u32>(H_POOL_TABLE) + (pool << 2))) + P_RAW_LIST;
+  return frameAddress(load<u32>(load<u32>(H_POOL_TABLE) + (pool << 3))) + P_RAW_LIST;
 }
 
 @inline

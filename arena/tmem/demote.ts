@@ -11,12 +11,12 @@ import { TAG_RAW, wordOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
 import { rawCount, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { copyOut, decode } from './encode';
-import { discharge, handleClient, handlePool, handlePoolId, isLiveTrie, locate, trieOf, turnTo } from './handle';
+import { discharge, handleClient, handlePool, handlePoolId, isLiveTrie, locate, trieOf, turnTo, usePool } from './handle';
 import { moveFrom, moveTake, movedA, movedB, movedC, movedStripe, movedWord } from './move';
 import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
 import { MOVE, NOT_CHANGED_MOVED, PUBLISHED, publish } from './publish';
 import { prepare, prepareRefusal, refuse, stored, unprepare } from './put';
-import { REFUSED_NO_CELL } from './outcome';
+import { REFUSED_NO_CELL, STORED } from './outcome';
 import { letGoObject, lockObject, unlockObject } from './reclaim';
 import { emptiedFree } from './reserve';
 import { treeFind } from './tree';
@@ -24,7 +24,7 @@ import { treeFind } from './tree';
 /** Pages demoted after one put: two, so that a pool that is over its limit by more gets below it again. */
 const DEMOTIONS_MAX: i32 = 2;
 
-/** After a put into the operation's pool: keeps it within its limit. */
+/** After a put was stored in the operation's pool: keeps it within its limit. */
 export function demoteOverLimit(): void {
   const limit = load<u32>(handlePool() + P_LIMIT_PAGES);
   if (limit == 0) return;
@@ -44,13 +44,13 @@ function demoteOne(): bool {
   const target = load<u32>(pool + P_DEMOTE_TO);
   let moved = false;
   let mayDrop = true;
-  enterSecond(target);
-  if (target != 0 && turnTo(target - 1)) {
+  enterSecond(target == 0 ? 0 : (target & 0xffff) + 1);
+  if (target != 0 && turnTo(target)) {
     const result = moveTo();
     moved = result == PUBLISHED;
     mayDrop = result != NOT_CHANGED_MOVED;
   }
-  turnTo(id);
+  usePool(pool, id);
   enterSecond(0);
   if (moved) count(pool, N_DEMOTED, 1);
   else if (mayDrop) moved = drop();
@@ -93,7 +93,7 @@ function moveTo(): i32 {
   locate(movedA(), movedB(), movedC());
   const word = prepare(victimIndex, slotAddress() + S_PAGE, victimLength);
   if (prepareRefusal() != 0) {
-    refuse(victimIndex, prepareRefusal());
+    refuse(victimIndex, prepareRefusal(), STORED);
     return 0;
   }
   const result = publish(victimIndex, word, MOVE, 0, 0, 0);
@@ -101,7 +101,7 @@ function moveTo(): i32 {
     stored(word, victimLength);
   } else {
     unprepare(word);
-    if (result != NOT_CHANGED_MOVED) refuse(victimIndex, REFUSED_NO_CELL);
+    if (result != NOT_CHANGED_MOVED) refuse(victimIndex, REFUSED_NO_CELL, STORED);
   }
   return result;
 }

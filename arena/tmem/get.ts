@@ -5,6 +5,7 @@ import { H_VERIFY, POOL_SHARED, P_FLAGS, S_OUT } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { memoryTouch } from '../pam/pam';
+import { commit } from '../memory/commit';
 import { copyOut, decode, pageLength } from './encode';
 import { findObject, handlePersistent, handlePool, handleStripe, pageSlot, removePage } from './handle';
 import { DAMAGED, MISS, TOO_SHORT } from './outcome';
@@ -47,11 +48,15 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
   if (keep) memoryTouch(word);
   else removePage(handlePool(), object, index);
   unlock(handleStripe());
-  if (!keep) releaseWord(handlePool(), word);
+  // The page is in the caller's hands before what held it is freed.
   const length = decode(place, load<u32>(H_VERIFY) != 0);
+  if (length != 0 && !direct) memory.copy(target, place, length);
+  if (!keep) {
+    commit(length != 0 ? <i32>length : damagedOutcome());
+    releaseWord(handlePool(), word);
+  }
   if (length == 0) return damaged(index, keep);
   count(handlePool(), N_SUCC_GETS, 1);
-  if (!direct) memory.copy(target, place, length);
   return <i32>length;
 }
 
@@ -79,11 +84,16 @@ export function findRange(index: u32, pages: u32, results: usize): u32 {
   return found;
 }
 
-/** An ephemeral page that does not decode is dropped and missed; a persistent one stays, as evidence. */
+/** An ephemeral page that does not decode is dropped and missed; a persistent one is an error (kept, it stays). */
 export function damaged(index: u32, kept: bool): i32 {
   count(handlePool(), N_CHECKSUM_FAILURES, 1);
-  if (handlePersistent()) return DAMAGED;
-  if (kept) removeHandle(index);
-  count(handlePool(), N_FAILED_GETS, 1);
-  return MISS;
+  if (!handlePersistent()) {
+    if (kept) removeHandle(index, MISS);
+    count(handlePool(), N_FAILED_GETS, 1);
+  }
+  return damagedOutcome();
+}
+
+function damagedOutcome(): i32 {
+  return handlePersistent() ? DAMAGED : MISS;
 }

@@ -26,7 +26,6 @@ import { hashOid } from './hash';
 import {
   OBJECT_DOOMED,
   OBJECT_GONE,
-  OBJECT_LIVE,
   O_KEY,
   O_NEXT,
   O_PAGES,
@@ -38,7 +37,7 @@ import {
   placeRoot,
   placeState,
 } from './object';
-import { poolAddress, poolIsLive } from './pool';
+import { poolAddress, poolIdOf, poolIsLive } from './pool';
 import { emptiedAdd } from './reserve';
 import { treeFind, treeRemove } from './tree';
 
@@ -98,10 +97,12 @@ export function handleC(): u64 {
   return hC;
 }
 
-/** Starts an operation on a pool. False (and the operation is over) when the pool is gone. */
-export function begin(id: u32): bool {
+/** Starts an operation on the pool of this name (pool.ts). False (and the operation is over) when it is gone. */
+export function begin(name: u32): bool {
+  const id = name & 0xffff;
   enter(id + 1);
-  const pool = poolAddress(id);
+  // The generation is looked at after the slot names the pool, so that what it says stays true.
+  const pool = poolAddress(poolIdOf(name));
   if (!poolIsLive(pool)) {
     leave();
     return false;
@@ -110,18 +111,19 @@ export function begin(id: u32): bool {
   return true;
 }
 
-function usePool(pool: usize, id: u32): void {
+/** Makes this the pool of the operation; the slot must name it. */
+export function usePool(pool: usize, id: u32): void {
   hPool = pool;
   hId = id;
   hClient = load<u32>(pool + P_CLIENT);
   hPersistent = (load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0;
 }
 
-/** Turns to another pool in the same operation; enterSecond named it. False when it is gone. */
-export function turnTo(id: u32): bool {
-  const pool = poolAddress(id);
+/** Turns to the pool of this name in the same operation; enterSecond named it. False when it is gone. */
+export function turnTo(name: u32): bool {
+  const pool = poolAddress(poolIdOf(name));
   if (!poolIsLive(pool)) return false;
-  usePool(pool, id);
+  usePool(pool, name & 0xffff);
   return true;
 }
 
@@ -256,10 +258,4 @@ export function forgetObject(pool: usize, object: usize): void {
   atomic.store<u32>(object + O_PLACE, OBJECT_GONE);
   emptiedAdd(object);
   count(pool, N_OBJECTS, -1);
-}
-
-/** Whether an object's place is one where pages can be found. */
-export function isObjectPlace(place: u32): bool {
-  const state = placeState(place);
-  return (state == OBJECT_LIVE || state == OBJECT_DOOMED) && poolAddress(placePool(place)) != 0;
 }

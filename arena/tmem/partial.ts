@@ -9,6 +9,7 @@ import { H_VERIFY, PAGE_SIZE, S_OUT, S_PAGE } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { memoryTouch } from '../pam/pam';
+import { commit } from '../memory/commit';
 import { copyOut, decode } from './encode';
 import { findObject, handlePool, handleStripe, pageSlot, pageVersion } from './handle';
 import { damaged, get, GET_FREE } from './get';
@@ -98,6 +99,7 @@ function change(index: u32, offset: u32, source: usize, length: u32): i32 {
     }
     const result = publish(index, word, EXPECTED, expected, version, 0);
     if (result == PUBLISHED) {
+      commit(STORED);
       stored(word, whole);
       return STORED;
     }
@@ -130,14 +132,13 @@ export function exchange(index: u32, source: usize, length: u32): i32 {
     if (result == PUBLISHED) {
       exchangeOutcome = STORED;
       const old = replacedWord();
+      // The old page is in the caller's hands before what held it is freed.
+      const oldLength: i32 = old == 0 ? MISS : <i32>decode(out, load<u32>(H_VERIFY) != 0);
+      const outcome = old != 0 && oldLength == 0 ? DAMAGED : oldLength;
+      commit(outcome);
       stored(word, length);
-      if (old == 0) {
-        count(pool, N_FAILED_GETS, 1);
-        return MISS;
-      }
-      const oldLength = decode(out, load<u32>(H_VERIFY) != 0);
       count(pool, oldLength == 0 ? N_FAILED_GETS : N_SUCC_GETS, 1);
-      return oldLength == 0 ? DAMAGED : <i32>oldLength;
+      return outcome;
     }
     unprepare(word);
     reason = publishRefusal(result);

@@ -3,6 +3,9 @@
 // A pool is one frame: settings, name, 64 root slots of the trie of its objects (root slot and stripe lock follow
 // from the hash of the oid), detached trees that wait to be freed, and its counters. A client is one frame: weight,
 // cap, name, the lists of its slabs and memories, counters. Layout: memory/layout.ts.
+//
+// Ids are used again. What the host holds is a name: bits 0-15 the id, bits 16-30 the generation of its table entry,
+// which every new owner raises; so a name from before never reaches another's pool.
 
 import { frameAddress, frameGive, frameOf, frameSetKind, frameTake } from '../memory/frame';
 import {
@@ -54,7 +57,7 @@ export const E_GONE: i32 = -3;
 
 @inline
 export function poolFrameOf(id: u32): u32 {
-  return atomic.load<u32>(load<u32>(H_POOL_TABLE) + (id << 2));
+  return atomic.load<u32>(load<u32>(H_POOL_TABLE) + (id << 3));
 }
 
 /** Address of a pool, 0 when there is none (destroyed, or never made). */
@@ -69,6 +72,39 @@ export function poolIsLive(pool: usize): bool {
   return pool != 0 && atomic.load<u32>(pool + P_STATE) == POOL_LIVE;
 }
 
+/** Generations go from 1 to this and start over. */
+const GENERATION_MAX: u32 = 0x7fff;
+
+@inline
+function entryOf(table: usize, id: u32): usize {
+  return load<u32>(table) + (id << 3);
+}
+
+function nameOf(table: usize, id: u32): i32 {
+  return <i32>(id | (load<u32>(entryOf(table, id) + 4) << 16));
+}
+
+function raiseGeneration(table: usize, id: u32): void {
+  const cell = entryOf(table, id) + 4;
+  const generation = load<u32>(cell) + 1;
+  store<u32>(cell, generation > GENERATION_MAX ? 1 : generation);
+}
+
+/** The id in a pool's name; H_POOLS_MAX or more when the name is an old one. */
+@inline
+export function poolIdOf(name: u32): u32 {
+  const id = name & 0xffff;
+  if (id >= load<u32>(H_POOLS_MAX)) return 0xffff;
+  return atomic.load<u32>(entryOf(H_POOL_TABLE, id) + 4) == name >>> 16 ? id : 0xffff;
+}
+
+/** The id in a client's name; 0, nobody's, when the name is an old one. */
+export function clientIdOf(name: u32): u32 {
+  const id = name & 0xffff;
+  if (id >= load<u32>(H_CLIENTS_MAX) || load<u32>(entryOf(H_CLIENT_TABLE, id)) == 0) return 0;
+  return load<u32>(entryOf(H_CLIENT_TABLE, id) + 4) == name >>> 16 ? id : 0;
+}
+
 function sameName(stored: usize, storedLength: u32, name: usize, length: u32): bool {
   return storedLength == length && memory.compare(stored, name, length) == 0;
 }
@@ -77,26 +113,27 @@ function sameName(stored: usize, storedLength: u32, name: usize, length: u32): b
 function clientNamed(name: usize, length: u32): i32 {
   const clients = load<u32>(H_CLIENTS_MAX);
   for (let id: u32 = 1; id < clients; id++) {
-    const address = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (id << 2)));
+    const address = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (id << 3)));
     if (address == 0 || load<u32>(address + C_STATE) == 0) continue;
     if (sameName(address + C_NAME, load<u32>(address + C_NAME_LENGTH), name, length)) return <i32>id;
   }
   return -1;
 }
 
-/** Opens or creates a client by name; its id (1..), or a negative result. Weight and cap are only set at creation. */
+/** Opens or creates a client; its name in the arena (above 0), or a negative result. Weight and cap count at creation. */
 export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32): i32 {
   lock(ADMIN_LOCK);
   const id = clientNamed(name, length);
   if (id >= 0) {
+    const name = nameOf(H_CLIENT_TABLE, id);
     unlock(ADMIN_LOCK);
-    return id;
+    return name;
   }
   const table = load<u32>(H_CLIENT_TABLE);
   const clients = load<u32>(H_CLIENTS_MAX);
   // Id 0 is nobody: frames that belong to the arena itself.
   let free: u32 = 1;
-  while (free < clients && load<u32>(table + (free << 2)) != 0) free++;
+  while (free < clients && load<u32>(table + (free << 3)) != 0) free++;
   if (free == clients) {
     unlock(ADMIN_LOCK);
     return E_TABLE_FULL;
@@ -121,14 +158,15 @@ export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32
   store<u32>(client + C_GROUPS_MAX + 12, 1);
   store<u32>(client + C_STATE, 1);
   frameSetKind(frame, free, KIND_CLIENT, 0);
-  atomic.store<u32>(table + (free << 2), frame);
+  raiseGeneration(H_CLIENT_TABLE, free);
+  atomic.store<u32>(table + (free << 3), frame);
   unlock(ADMIN_LOCK);
-  return <i32>free;
+  return nameOf(H_CLIENT_TABLE, free);
 }
 
 /** Forgets a client whose pools are all gone: the host destroys them first. False when frames are left. */
 export function clientForget(id: u32): bool {
-  const cell = load<u32>(H_CLIENT_TABLE) + (id << 2);
+  const cell = load<u32>(H_CLIENT_TABLE) + (id << 3);
   lock(ADMIN_LOCK);
   const frame = load<u32>(cell);
   const client = frameAddress(frame);
@@ -137,12 +175,16 @@ export function clientForget(id: u32): bool {
     return true;
   }
   // What is left are its own frame and the control areas of its zv heaps.
-  for (let i: usize = 0; i < 8; i += 4) {
-    const heap = load<u32>(client + C_ZV_HEAPS + i);
-    if (heap == 0) continue;
-    if (atomic.load<u32>(client + C_KINDS + ((8 + <u32>(i >> 2)) << 2)) != 0) continue;
-    store<u32>(client + C_ZV_HEAPS + i, 0);
-    frameGive(frameOf(heap));
+  let heaps: u32 = 0;
+  for (let i: usize = 0; i < 8; i += 4) if (load<u32>(client + C_ZV_HEAPS + i) != 0) heaps++;
+  // Anything more is a pool, so an operation may be about to use a heap.
+  if (atomic.load<u32>(client + C_FRAMES) == 1 + heaps) {
+    for (let i: usize = 0; i < 8; i += 4) {
+      const heap = load<u32>(client + C_ZV_HEAPS + i);
+      if (heap == 0) continue;
+      store<u32>(client + C_ZV_HEAPS + i, 0);
+      frameGive(frameOf(heap));
+    }
   }
   const empty = atomic.load<u32>(client + C_FRAMES) == 1;
   if (empty) {
@@ -180,7 +222,7 @@ export function poolWithUuid(uuid: usize): i32 {
 
 /**
  * Opens or creates a pool: by UUID when `uuid` is not 0, else by owner and name. The flags, codec and so on only
- * count at creation; the host compares what it got. Its id, or a negative result.
+ * count at creation; the host compares what it got. Its arena name, or a negative result.
  */
 export function poolOpen(
   client: u32,
@@ -196,10 +238,11 @@ export function poolOpen(
   lock(ADMIN_LOCK);
   const found = uuid != 0 ? poolWithUuid(uuid) : poolNamed(client, name, length);
   if (found >= 0) {
+    const name = nameOf(H_POOL_TABLE, found);
     unlock(ADMIN_LOCK);
-    return found;
+    return name;
   }
-  const owner = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)));
+  const owner = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 3)));
   if (owner == 0) {
     unlock(ADMIN_LOCK);
     return E_GONE;
@@ -207,7 +250,7 @@ export function poolOpen(
   const table = load<u32>(H_POOL_TABLE);
   const pools = load<u32>(H_POOLS_MAX);
   let id: u32 = 0;
-  while (id < pools && load<u32>(table + (id << 2)) != 0) id++;
+  while (id < pools && load<u32>(table + (id << 3)) != 0) id++;
   const frame = id == pools ? 0 : frameTake(client, KIND_POOL, 0);
   if (frame == 0) {
     unlock(ADMIN_LOCK);
@@ -229,9 +272,10 @@ export function poolOpen(
   store<u32>(pool + P_STATE, POOL_LIVE);
   if (id >= load<u32>(H_POOLS_HIGH)) store<u32>(H_POOLS_HIGH, id + 1);
   frameSetKind(frame, client, KIND_POOL, 0);
-  atomic.store<u32>(table + (id << 2), frame);
+  raiseGeneration(H_POOL_TABLE, id);
+  atomic.store<u32>(table + (id << 3), frame);
   unlock(ADMIN_LOCK);
-  return <i32>id;
+  return nameOf(H_POOL_TABLE, id);
 }
 
 /** Grants or revokes a client's right to join a shared pool. */

@@ -117,6 +117,8 @@ export function publish(index: u32, word: u32, mode: i32, expected: u32, version
       if (pages <= 4 || (pages & 63) == 0) sampleHighWater(handlePool());
       break;
     }
+    // Booked now: what fillReserve evicts belongs to other pools.
+    count(handlePool(), N_NODES, nodesChanged());
     if (!fillReserve()) break;
   }
   count(handlePool(), N_NODES, nodesChanged());

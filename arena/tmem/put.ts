@@ -41,6 +41,7 @@ import { memoryAlloc, memoryAllocFill, memoryBytes, memoryData, memoryFree, zvHe
 import { ZBUD_MAX_BYTES } from '../pam/zbud';
 import { zvMeanBytes } from '../pam/zv-statistics';
 import { TAG_CELL, TAG_FILL, tagOf } from '../memory/word';
+import { commit } from '../memory/commit';
 import {
   encode,
   encodedBytes,
@@ -95,12 +96,14 @@ export function put(index: u32, source: usize, length: u32): i32 {
   count(handlePool(), N_PUTS, 1);
   if (load<u32>(H_DOOMED_POOLS) != 0) drain(DRAIN_STEPS);
   const word = prepare(index, source, length);
-  if (<i32>word < 0 && prepareFailure != 0) return refuse(index, prepareFailure);
+  if (<i32>word < 0 && prepareFailure != 0) return refuse(index, prepareFailure, prepareFailure);
   const result = publish(index, word, ANY, 0, 0, 0);
   if (result != PUBLISHED) {
     unprepare(word);
-    return refuse(index, publishRefusal(result));
+    const reason = publishRefusal(result);
+    return refuse(index, reason, reason);
   }
+  commit(STORED);
   stored(word, length);
   return STORED;
 }
@@ -235,10 +238,10 @@ function memoryFailure(otherwise: i32): i32 {
   return frameTakeFailure() == TAKE_OVER_CAP ? REFUSED_CAP : otherwise;
 }
 
-/** Counts a refusal and empties the handle. */
-export function refuse(index: u32, reason: i32): i32 {
+/** Counts a refusal and empties the handle; the result of the whole operation is `outcome` then. */
+export function refuse(index: u32, reason: i32, outcome: i32): i32 {
   countRefusal(reason);
-  if (removeHandle(index)) count(handlePool(), N_PUT_TO_FLUSH, 1);
+  if (removeHandle(index, outcome)) count(handlePool(), N_PUT_TO_FLUSH, 1);
   return reason;
 }
 

@@ -11,19 +11,19 @@
 // dead thread left reachable are taken out on the way.
 
 import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
-import { clientAddress, frameEntry, frameOf, framesRebuild } from '../memory/frame';
-import { ABORT_BUSY, ABORT_DAMAGED, abortOperation } from '../memory/host';
+import { clientAddress, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
+import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
 import {
   C_SLABS,
   C_ZV_HEAPS,
   H_CLIENTS_MAX,
+  H_CLOCK,
   H_CLIENT_TABLE,
   H_DOOMED_POOLS,
   H_FIRST_FRAME,
   H_FRAMES,
   H_GATE,
   H_LAST_FRAME,
-  H_LOCK_TIMEOUT_MS,
   H_PERSISTENT_PAGES,
   H_POOLS_MAX,
   H_POOL_TABLE,
@@ -52,9 +52,11 @@ import {
   P_ROOTS,
   P_STATE,
   ROOTS,
+  SLOT_ABANDONED,
+  SLOT_IDLE,
 } from '../memory/layout';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
-import { slotIsBusy, slotNeedsRecovery, slotNumber, slotSettle } from '../memory/slot';
+import { slotFollow, slotIsBusy, slotIsDead, slotLead, slotNeedsRecovery, slotNumber, slotSettle } from '../memory/slot';
 import {
   TAG_CELL,
   TAG_FILL,
@@ -91,56 +93,69 @@ export function recoveryIsNeeded(): bool {
   return false;
 }
 
-/** Recovers, or waits for the thread that does; false when another one finished it. */
-export function recover(always: bool): bool {
-  if (!closeGate()) return false;
-  waitForOthers();
-  const needed = always || recoveryIsNeeded();
+/**
+ * Recovers, or waits for the thread that does, for at most `waitMs`. False when another one finished it. Aborts as
+ * "at the gate" when the time is over: nothing was begun, and it can be asked for again.
+ */
+export function recover(always: bool, waitMs: u32): bool {
+  if (!closeGate(waitMs)) return false;
+  const before = slotLead();
+  if (!waitForOthers(waitMs)) {
+    slotFollow(before);
+    openGate();
+    abortOperation(ABORT_GATE, 0);
+  }
+  const needed = always || before == SLOT_ABANDONED || recoveryIsNeeded();
   if (needed) {
     rebuild();
     const threads = load<u32>(H_THREADS);
     for (let i: u32 = 0; i < threads; i++) slotSettle(i);
     store<u32>(H_RECOVERIES, load<u32>(H_RECOVERIES) + 1);
   }
-  atomic.store<u32>(H_GATE, 0);
-  atomic.notify(H_GATE, -1);
+  slotFollow(SLOT_IDLE);
+  openGate();
   return needed;
 }
 
+function openGate(): void {
+  atomic.cmpxchg<u32>(H_GATE, slotNumber() + 1, 0);
+  atomic.notify(H_GATE, -1);
+}
+
 /** Makes this thread the one that recovers; false when another one did so while we waited. */
-function closeGate(): bool {
+function closeGate(waitMs: u32): bool {
   const me = slotNumber() + 1;
-  const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
-  for (let sleeps: u32 = 0; sleeps <= sleepsMax; sleeps++) {
+  for (let sleeps: u32 = 0; sleeps <= waitMs; ) {
     const leader = atomic.cmpxchg<u32>(H_GATE, 0, me);
     if (leader == 0 || leader == me) return true;
     // A leader that ended in the middle: start over in its place.
-    if (slotNeedsRecovery(leader - 1) && atomic.cmpxchg<u32>(H_GATE, leader, me) == leader) return true;
-    atomic.wait<u32>(H_GATE, leader, SLEEP_NS);
+    if (slotIsDead(leader - 1) && atomic.cmpxchg<u32>(H_GATE, leader, me) == leader) return true;
+    if (atomic.wait<u32>(H_GATE, leader, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
     if (atomic.load<u32>(H_GATE) == 0 && !recoveryIsNeeded()) return false;
   }
-  abortOperation(ABORT_BUSY, 0);
+  abortOperation(ABORT_GATE, 0);
   return false;
 }
 
-/** Operations that run now end, or run into a lock of the dead and are abandoned by their threads. */
-function waitForOthers(): void {
+/**
+ * Operations that run now end, or run into a lock of the dead and are abandoned by their threads. False when some
+ * did neither in time.
+ */
+function waitForOthers(waitMs: u32): bool {
   const me = slotNumber();
   const threads = load<u32>(H_THREADS);
-  const sleepsMax = load<u32>(H_LOCK_TIMEOUT_MS);
   let sleeps: u32 = 0;
   for (let i: u32 = 0; i < threads; ) {
     if (i == me || !slotIsBusy(i)) {
       i++;
       continue;
     }
-    if (++sleeps > sleepsMax) {
-      atomic.store<u32>(H_GATE, 0);
-      abortOperation(ABORT_BUSY, 0);
-    }
+    if (sleeps > waitMs) return false;
     // Nobody notifies this word: a timed sleep.
     atomic.wait<u32>(H_GATE, me + 1, SLEEP_NS);
+    sleeps++;
   }
+  return true;
 }
 
 function rebuild(): void {
@@ -176,8 +191,16 @@ function rebuild(): void {
   for (let frame = load<u32>(H_FIRST_FRAME); frame < last; frame++) {
     const kind = load<u32>(frameEntry(frame)) & 15;
     if (kind == KIND_SLAB_EPH || kind == KIND_SLAB_PERS) slabRelist(frame);
-    else if (kind == KIND_ZBUD_EPH || kind == KIND_ZBUD_PERS) zbudRelist(frame);
     else if (kind == KIND_RAW_EPH || kind == KIND_RAW_PERS) rawSettle(frame);
+  }
+  // zbud frames go back on their age lists from the oldest to the youngest, by powers of two of their age.
+  for (let magnitude = 32; magnitude >= 0; magnitude--) {
+    for (let frame = load<u32>(H_FIRST_FRAME); frame < last; frame++) {
+      const kind = load<u32>(frameEntry(frame)) & 15;
+      if (kind != KIND_ZBUD_EPH && kind != KIND_ZBUD_PERS) continue;
+      const age = load<u32>(H_CLOCK) - frameStamp(frame);
+      if (32 - <i32>clz<u32>(age) == magnitude) zbudRelist(frame);
+    }
   }
 }
 
@@ -193,7 +216,7 @@ function settlePools(): void {
     if (load<u32>(pool + P_STATE) == POOL_LIVE) continue;
     countHeld(pool, 0, 0, 0, 0); // what was not freed yet was not counted down
     retirePool(pool, load<u32>(pool + P_CLIENT));
-    atomic.store<u32>(load<u32>(H_POOL_TABLE) + (id << 2), 0);
+    atomic.store<u32>(load<u32>(H_POOL_TABLE) + (id << 3), 0);
   }
 }
 
@@ -210,7 +233,7 @@ function settleFrames(): void {
 }
 
 function isNamed(frame: u32, kind: u32, client: u32): bool {
-  if (kind == KIND_CLIENT) return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 2)) == frame;
+  if (kind == KIND_CLIENT) return load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 3)) == frame;
   if (kind == KIND_POOL) return poolAddress(load<u32>(frame << 12)) == <usize>(frame << 12);
   if (kind != KIND_ZV_HEAP) return true;
   const address = clientAddress(client);

@@ -3,6 +3,7 @@
 import { N_NODES, count } from '../memory/counters';
 import { lock, unlock } from '../memory/lock';
 import { memoryFree } from '../pam/pam';
+import { commit } from '../memory/commit';
 import { discharge, findObject, handlePool, handleStripe, pageSlot, removePage } from './handle';
 import { emptiedFree, nodesChanged } from './reserve';
 
@@ -14,8 +15,8 @@ export function releaseWord(pool: usize, word: u32): void {
   emptiedFree();
 }
 
-/** Makes the operation's page unreachable; whether there was one. */
-export function removeHandle(index: u32): bool {
+/** Makes the operation's page unreachable; whether there was one. The operation's result is `outcome` then. */
+export function removeHandle(index: u32, outcome: i32): bool {
   lock(handleStripe());
   const object = findObject();
   const at = pageSlot(object, index);
@@ -23,6 +24,7 @@ export function removeHandle(index: u32): bool {
   if (word != 0) removePage(handlePool(), object, index);
   unlock(handleStripe());
   if (word == 0) return false;
+  commit(outcome);
   releaseWord(handlePool(), word);
   return true;
 }

@@ -33,6 +33,7 @@ import { enterTeardown, poolIsInUse, slotAddress } from '../memory/slot';
 import { TAG_LEAF15, TAG_LEAF5, TAG_NODE, TAG_OBJECT, addressOf, tagOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
 import { retirePool } from './client-counters';
+import { commit } from '../memory/commit';
 import {
   addPages,
   detachFrom,
@@ -69,6 +70,7 @@ export function flushObject(): u32 {
   doomObject(pool, handlePoolId(), root, object);
   count(pool, N_NODES, nodesChanged());
   unlock(handleStripe());
+  commit(pages);
   emptiedFree();
   noteDoomed(pool);
   for (let step = 0; step < FLUSH_STEPS; step++) {
@@ -102,6 +104,7 @@ export function flushPool(pool: usize, id: u32): u32 {
   let pages: u32 = 0;
   for (let root: u32 = 0; root < ROOTS; root++) pages += doomRoot(pool, id, root);
   noteDoomed(pool);
+  commit(pages);
   for (let root: u32 = 0; root < ROOTS; root++) {
     // Bounded by the pages and objects of the pool: every step frees at least one or the last one returns false.
     while (teardownStep(pool, id, root)) {}
@@ -254,7 +257,7 @@ function settle(pool: usize, id: u32): bool {
   let done = empty;
   let ended = false;
   if (empty && load<u32>(pool + P_STATE) != POOL_LIVE) {
-    const cell = load<u32>(H_POOL_TABLE) + (id << 2);
+    const cell = load<u32>(H_POOL_TABLE) + (id << 3);
     // First hide the pool, then look for operations on it; they do it the other way round: one sees the other.
     atomic.store<u32>(cell, 0);
     if (poolIsInUse(id)) {

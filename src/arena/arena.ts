@@ -122,28 +122,34 @@ export class Arena {
   }
 
   /**
-   * An operation was unwound: abandons it and recovers the arena. Returns when the operation can be repeated.
+   * A call into the arena was unwound by `error`: abandons the operation and recovers. Returns the operation's result if
+   * it had taken effect before, undefined if it can be repeated.
    *
-   * @throws ArenaAbort when it cannot, and any error that did not come from the arena
+   * @throws ArenaAbort when neither can be said
    */
-  recoverFrom(error: unknown): void {
+  recoverFrom(error: unknown): number | undefined {
     const aborted = asAbort(error);
-    if (aborted === undefined) throw error;
+    if (!aborted.begun) throw aborted;
     this.wasm.abandonOperation();
     this.needsRecovery = true;
     if (aborted.reason === 'damaged') throw aborted;
-    this.recover();
-    if (aborted.reason === 'busy') throw aborted;
+    const result = this.wasm.isCommitted() === 0 ? undefined : this.wasm.committedResult();
+    this.recover(this.word(this.layout.H_LOCK_TIMEOUT_MS));
+    if (result === undefined && aborted.reason === 'busy') throw aborted;
+    return result;
   }
 
-  /** Cleans up after operations that ended in the middle. True when there was anything to do. */
-  recover(): boolean {
+  /**
+   * Cleans up after operations that ended in the middle, waiting for running ones for at most `waitMs`.
+   *
+   * @throws ArenaAbort 'busy' when they did not end in time: ask again
+   */
+  recover(waitMs: number): void {
     try {
-      const done = this.wasm.recoverNow(0) !== 0;
+      this.wasm.recoverNow(0, waitMs);
       this.needsRecovery = false;
-      return done;
     } catch (error) {
-      throw asAbort(error) ?? error;
+      throw asAbort(error);
     }
   }
 

@@ -5,7 +5,7 @@
 
 type U32 = number;
 type Address = number;
-/** pool, six oid words, index */
+/** Pools and clients go by names: id and generation of their table entry. Here: pool, six oid words, index. */
 type Handle = [pool: U32, a: U32, b: U32, c: U32, d: U32, e: U32, f: U32, index: U32];
 
 export interface ArenaFunctions {
@@ -34,8 +34,11 @@ export interface ArenaFunctions {
   pageWriteAt(...args: [...Handle, offset: U32, source: Address, length: U32]): number;
   pageExchange(...args: [...Handle, source: Address, length: U32]): number;
   pageExchanged(): number;
-  rangePut(...args: [...Handle, source: Address, pages: U32]): number;
-  rangeGet(...args: [...Handle, target: Address, pages: U32, mode: U32]): number;
+  rangePut(...args: [...Handle, source: Address, pages: U32, from: U32]): void;
+  rangeGet(...args: [...Handle, target: Address, pages: U32, from: U32, mode: U32]): void;
+  rangeDone(): number;
+  isCommitted(): number;
+  committedResult(): number;
   rangeFind(...args: [...Handle, pages: U32]): number;
   objectFlush(pool: U32, a: U32, b: U32, c: U32, d: U32, e: U32, f: U32): number;
 
@@ -56,15 +59,15 @@ export interface ArenaFunctions {
   grant(pool: U32, client: U32, granted: U32): number;
   isGranted(pool: U32, client: U32): number;
   poolWalk(pool: U32): number;
-  poolAddress(pool: U32): Address;
-  clientAddress(client: U32): Address;
+  poolFrame(pool: U32): Address;
+  clientFrame(client: U32): Address;
   pagesOf(pool: U32): number;
 
   shrinkBy(frames: U32): number;
   drainSteps(steps: U32): number;
-  trimClient(client: U32): void;
+  trimClient(client: U32): number;
   setCodec(pool: U32, codec: U32): number;
-  recoverNow(always: U32): number;
+  recoverNow(always: U32, waitMs: U32): number;
   recoveryIsNeeded(): number;
   poolStatistics(pool: U32): Address;
   clientStatistics(client: U32): Address;

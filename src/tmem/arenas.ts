@@ -44,34 +44,55 @@ export class Arenas {
     if (this.#broken) this.recover();
   }
 
-  /** An operation threw: recovers and returns when it can be repeated. */
-  recoverFrom(arena: Arena, error: unknown): void {
+  /**
+   * A call into an arena threw: recovers. Returns the operation's result if it had taken effect before it was cut short,
+   * undefined if it is to be repeated.
+   *
+   * @throws TmemError TMEM_ERR_BUSY, TMEM_ERR_DAMAGED
+   */
+  recoverFrom(arena: Arena, error: unknown): number | undefined {
     try {
-      arena.recoverFrom(error);
+      return arena.recoverFrom(error);
     } catch (cause) {
-      this.#broken = arena.needsRecovery;
+      this.#broken ||= arena.needsRecovery;
       throw asTmemError(cause);
     }
   }
 
-  /** Recovers the arenas that need it. */
+  /** Cleans up what this thread left in the middle of operations. */
   recover(): void {
-    this.#broken = true;
     try {
-      for (const arena of this.all) if (arena.needsRecovery) arena.recover();
+      for (const arena of this.all) {
+        if (arena.needsRecovery) arena.recover(arena.word(arena.layout.H_LOCK_TIMEOUT_MS));
+      }
       this.#broken = false;
     } catch (cause) {
       throw asTmemError(cause);
     }
   }
 
+  /**
+   * Cleans up after threads that ended, waiting for running operations for at most `waitMs`. False when they did not end
+   * in time: to be tried again.
+   */
+  tryRecover(waitMs: number): boolean {
+    try {
+      for (const arena of this.all) if (arena.wasm.recoveryIsNeeded() !== 0) arena.recover(waitMs);
+      return true;
+    } catch (cause) {
+      if (cause instanceof ArenaAbort && cause.reason === 'busy') return false;
+      throw asTmemError(cause);
+    }
+  }
+
   /** Calls the arena; when the operation was cut short by a dead thread's lock, recovers and repeats it. */
-  run<T>(arena: Arena, call: () => T): T {
+  run(arena: Arena, call: () => number): number {
     for (;;) {
       try {
         return call();
       } catch (error) {
-        this.recoverFrom(arena, error);
+        const result = this.recoverFrom(arena, error);
+        if (result !== undefined) return result;
       }
     }
   }
@@ -90,9 +111,7 @@ function asTmemError(error: unknown): unknown {
     return new TmemError(
       'TMEM_ERR_BUSY',
       `${error.message}; raise lockTimeoutMs or find the thread that is stopped`,
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   }
   return new TmemError('TMEM_ERR_DAMAGED', `${error.message}; stop using this store and open a new one`, {

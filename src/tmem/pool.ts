@@ -310,7 +310,8 @@ export class Pool {
           arena.wasm.rangeGet(id, w0, w1, w2, w3, w4, w5, first, target, count, done, mode),
         );
       } else {
-        any = this.arenas.run(arena, () => arena.wasm.rangeFind(id, w0, w1, w2, w3, w4, w5, first, count)) > 0;
+        any =
+          this.arenas.run(arena, () => arena.wasm.rangeFind(id, w0, w1, w2, w3, w4, w5, first, count)) > 0;
         // Taken down before the gets below overwrite them.
         if (any) takeResults(arena, count, this.#rangeResults);
       }

@@ -33,7 +33,33 @@ export function* piecesOf(
   }
 }
 
-/** Takes down what the last range call left for each of its pages: outcomes, lengths, or whether it is there. */
+/**
+ * Runs a range call (`call(from)` does the pages from `from` on) and takes down its results: outcomes or lengths. When it
+ * is cut short by a dead thread's lock, it goes on behind the last page that took effect.
+ */
+export function runRange(
+  arenas: Arenas,
+  arena: Arena,
+  count: number,
+  into: Int32Array,
+  call: (from: number) => void,
+): void {
+  for (let from = 0; ; ) {
+    try {
+      call(from);
+      break;
+    } catch (error) {
+      const result = arenas.recoverFrom(arena, error);
+      from = arena.wasm.rangeDone();
+      if (result === undefined) continue;
+      arena.setWord(arena.arguments + 4 * from, result);
+      from++;
+    }
+  }
+  takeResults(arena, count, into);
+}
+
+/** Takes down what the last range call left for each of its pages. */
 export function takeResults(arena: Arena, count: number, into: Int32Array): void {
   for (let i = 0; i < count; i++) into[i] = arena.word(arena.arguments + 4 * i) | 0;
 }

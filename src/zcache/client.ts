@@ -73,7 +73,7 @@ export class Client {
     let created = false;
     const ids = this.#arenas.all.map((arena, at) => {
       const before = poolsOf(arena, this.ids[at]).some((pool) => pool.name === name);
-      const demoteTo = given.demoteTo === undefined ? 0 : given.demoteTo.arenaIds[at] + 1;
+      const demoteTo = given.demoteTo === undefined ? 0 : given.demoteTo.arenaIds[at];
       const id = this.#arenas.run(arena, () => {
         const length = arena.name(name);
         if (given.shared !== undefined) arena.bytes.set(uuidBytes(given.shared), arena.arguments + UUID_AT);
@@ -93,7 +93,7 @@ export class Client {
       return id;
     });
     const [first] = this.#arenas.all;
-    const about = aboutPool(first, first.wasm.poolAddress(ids[0]) >>> 0);
+    const about = aboutPool(first, first.wasm.poolFrame(ids[0]) >>> 0);
     this.#checkAgrees(
       name,
       { kind: given.kind, codec: given.codec, pam: given.pam, shared: given.shared },
@@ -188,14 +188,14 @@ export class Client {
 
   #setField(offset: (arena: Arena) => number, value: () => number): void {
     for (const [at, arena] of this.#arenas.all.entries()) {
-      arena.setWord((arena.wasm.clientAddress(this.ids[at]) >>> 0) + offset(arena), value());
+      arena.setWord((arena.wasm.clientFrame(this.ids[at]) >>> 0) + offset(arena), value());
     }
   }
 
   /** @throws TmemError TMEM_ERR_NAME_MISMATCH when the client exists with other settings than given */
   expect(given: ClientSettings): void {
     const [arena] = this.#arenas.all;
-    const address = arena.wasm.clientAddress(this.ids[0]) >>> 0;
+    const address = arena.wasm.clientFrame(this.ids[0]) >>> 0;
     const weight = arena.word(address + arena.layout.C_WEIGHT);
     const cap = arena.word(address + arena.layout.C_CAP_FRAMES);
     const sameWeight = given.weight === undefined || given.weight === weight;
@@ -242,7 +242,7 @@ export class Client {
     this.#arenas.check();
     if (this.#removed) throw this.#gone();
     for (const [at, arena] of this.#arenas.all.entries()) {
-      if (arena.wasm.clientAddress(this.ids[at]) === 0) throw this.#gone();
+      if (arena.wasm.clientFrame(this.ids[at]) === 0) throw this.#gone();
     }
   }
 

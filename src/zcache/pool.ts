@@ -10,6 +10,9 @@ import { type PoolStatistics, poolStatistics } from './statistics.ts';
 const CODEC_IDS = { lz4: 1, lzo: 2 } as const;
 /** Steps of freeing a destroyed pool's pages between two turns of the event loop: some 100 us. */
 const DRAIN_STEPS = 256;
+const DRAIN_PAUSE_MS = 1;
+/** How long a turn waits for a recovery; the next put goes on where it stops. */
+const DRAIN_WAIT_MS = 20;
 
 export class ClientPool extends Pool {
   readonly client: Client;
@@ -75,10 +78,14 @@ export class ClientPool extends Pool {
 /** Frees the pages of destroyed pools, a little in each turn of the event loop; puts help, too. */
 function drainLater(arenas: Arenas): void {
   const step = (): void => {
-    if (arenas.closed) return;
-    let taken = 0;
-    for (const arena of arenas.all) taken += arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
-    if (taken > 0) setTimeout(step, 0).unref();
+    if (arenas.closed || !arenas.tryRecover(DRAIN_WAIT_MS)) return;
+    let waiting = false;
+    for (const arena of arenas.all) {
+      arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
+      // Also when no step was left: a pool that another thread still works on ends only later.
+      if (arena.word(arena.layout.H_DOOMED_POOLS) !== 0) waiting = true;
+    }
+    if (waiting) setTimeout(step, DRAIN_PAUSE_MS).unref();
   };
   // A timer, because an immediate that is not referenced waits for the loop to have other work.
   setTimeout(step, 0).unref();

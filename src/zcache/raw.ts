@@ -12,18 +12,27 @@ import { STORE_COUNTERS } from './store-counters.ts';
 const FRAME_BYTES = 4096;
 const FRAME_SHIFT = 12;
 const CELL_BYTES = 8;
+const ENTRY_BYTES = 8;
+/** A name in the arena: the id below, the generation of its entry above. */
+const GENERATION_SHIFT = 16;
+const ID_MASK = 0xffff;
 const POOL_LIVE = 1;
 const FLAG_PERSISTENT = 1;
 const FLAG_SHARED = 2;
 const CODECS = ['lz4', 'lz4', 'lzo'] as const;
 const PAMS = ['zbud', 'zv', 'raw'] as const;
 
-/** Address of an entry of the pool or client table, 0 when it is empty. */
-function tableEntry(arena: Arena, table: number, id: number): number {
-  return (arena.word(arena.word(table) + 4 * id) << FRAME_SHIFT) >>> 0;
+/** An entry of the pool or client table: its frame's address (0 = empty) and its name in the arena. */
+function tableEntry(arena: Arena, table: number, id: number): { address: number; name: number } {
+  const at = arena.word(table) + ENTRY_BYTES * id;
+  return {
+    address: (arena.word(at) << FRAME_SHIFT) >>> 0,
+    name: id | (arena.word(at + 4) << GENERATION_SHIFT),
+  };
 }
 
 interface Named {
+  /** Name in the arena: id and generation. */
   readonly id: number;
   readonly address: number;
   readonly name: string;
@@ -33,15 +42,18 @@ export function clientsOf(arena: Arena): Named[] {
   const { H_CLIENT_TABLE, H_CLIENTS_MAX, C_NAME, C_NAME_LENGTH } = arena.layout;
   const found: Named[] = [];
   for (let id = 1; id < arena.word(H_CLIENTS_MAX); id++) {
-    const address = tableEntry(arena, H_CLIENT_TABLE, id);
+    const { address, name: arenaName } = tableEntry(arena, H_CLIENT_TABLE, id);
     if (address === 0) continue;
-    found.push({ id, address, name: arena.text(address + C_NAME, arena.word(address + C_NAME_LENGTH)) });
+    found.push({
+      id: arenaName,
+      address,
+      name: arena.text(address + C_NAME, arena.word(address + C_NAME_LENGTH)),
+    });
   }
   return found;
 }
 
 export interface FoundPool extends Named {
-  readonly clientId: number;
   readonly about: Pick<RawPool, 'kind' | 'codec' | 'pam' | 'shared'>;
 }
 
@@ -50,12 +62,12 @@ export function poolsOf(arena: Arena, clientId?: number): FoundPool[] {
   const { H_POOL_TABLE, H_POOLS_MAX, P_STATE, P_CLIENT, P_NAME, P_NAME_LENGTH } = arena.layout;
   const found: FoundPool[] = [];
   for (let id = 0; id < arena.word(H_POOLS_MAX); id++) {
-    const address = tableEntry(arena, H_POOL_TABLE, id);
+    const { address, name: arenaName } = tableEntry(arena, H_POOL_TABLE, id);
     if (address === 0 || arena.word(address + P_STATE) !== POOL_LIVE) continue;
     const owner = arena.word(address + P_CLIENT);
-    if (clientId !== undefined && owner !== clientId) continue;
+    if (clientId !== undefined && owner !== (clientId & ID_MASK)) continue;
     const name = arena.text(address + P_NAME, arena.word(address + P_NAME_LENGTH));
-    found.push({ id, address, name, clientId: owner, about: aboutPool(arena, address) });
+    found.push({ id: arenaName, address, name, about: aboutPool(arena, address) });
   }
   return found;
 }
@@ -107,7 +119,7 @@ function clientRows(arenas: Arenas, arena: Arena, id: number): ClientRows {
 /** A pool, its figures summed over the arenas. */
 export function rawPool(arenas: Arenas, ids: readonly number[], name: string, client: string): RawPool {
   const [first] = arenas.all;
-  const address = first.wasm.poolAddress(ids[0]) >>> 0;
+  const address = first.wasm.poolFrame(ids[0]) >>> 0;
   const rows = arenas.all.map((arena, i) => poolRow(arenas, arena, ids[i]));
   return { id: ids[0], name, client, ...aboutPool(first, address), row: foldRows(POOL_COUNTERS, rows) };
 }
