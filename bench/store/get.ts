@@ -9,8 +9,8 @@ import { visitOrder } from '../support/order.ts';
 import { PAGE_BYTES } from '../support/pages.ts';
 import { CONTENT_PAGES, makeOids, ORDER_SEED, type Scene, verifyContent } from './scene.ts';
 
-const ROUNDS = 9;
-const WARM_UP_ROUNDS = 3;
+const ROUNDS = 7;
+const WARM_UP_ROUNDS = 2;
 /** Holds the content at any ratio below 70 %. */
 const MEMORY = '384 MiB';
 

@@ -12,9 +12,9 @@ import { Crew } from './crew.ts';
 import type { MixedJob, MixedResult, MixedThread, Timed } from './mixed.ts';
 import { CONTENT_PAGES, type Scene } from './scene.ts';
 
-const ROUNDS = 7;
-/** Of each thread in a round: about a second. */
-const OPERATIONS = 200_000;
+const ROUNDS = 5;
+/** Of each thread in a round: about half a second. */
+const OPERATIONS = 100_000;
 const SOURCE_MIB = 128;
 /** Holds a quarter of the pages there are handles for: exclusive gets alone would leave half of them. */
 const MEMORY = '64 MiB';

@@ -8,7 +8,7 @@ import { median, rounded, threadCpuNs } from '../support/measure.ts';
 import { visitOrder } from '../support/order.ts';
 import { CONTENT_PAGES, makeOids, ORDER_SEED, type Scene, viewsOf } from './scene.ts';
 
-const ROUNDS = 7;
+const ROUNDS = 5;
 const WARM_UP_ROUNDS = 2;
 /** A quarter of the content at most, even if all pages pair; well above the processor's caches. */
 const MEMORY = '64 MiB';

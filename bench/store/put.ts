@@ -11,7 +11,7 @@ import { median, rounded, threadCpuNs } from '../support/measure.ts';
 import { visitOrder } from '../support/order.ts';
 import { CONTENT_PAGES, makeOids, ORDER_SEED, type Scene, verifyContent, viewsOf } from './scene.ts';
 
-const ROUNDS = 7;
+const ROUNDS = 5;
 const WARM_UP_ROUNDS = 2;
 /** Holds the content at any ratio below 70 %. */
 const MEMORY = '384 MiB';

@@ -16,10 +16,10 @@ import { Crew } from './crew.ts';
 import type { MixedJob, MixedResult, MixedThread } from './mixed.ts';
 import { makeOids, type Scene } from './scene.ts';
 
-const ROUNDS = 9;
-const WARM_UP_ROUNDS = 3;
+const ROUNDS = 7;
+const WARM_UP_ROUNDS = 2;
 /** Rounds on a machine that is busy with something else, before the benchmark takes what it has. */
-const ROUNDS_MAX = 15;
+const ROUNDS_MAX = 12;
 /** Native scaling below this: somebody else had a core. */
 const QUIET = 1.9;
 /** Of each thread in a round: about half a second. */
