@@ -14,6 +14,8 @@ export const ABORT_DAMAGED: i32 = 3;
 export const ABORT_ASSERT: i32 = 4;
 /** The gate did not open within the bound; the operation had not begun. */
 export const ABORT_GATE: i32 = 5;
+/** The gate was closed by a thread that has ended; the operation had not begun. The host recovers and repeats it. */
+export const ABORT_LEADER_DEAD: i32 = 6;
 
 export function abortOperation(reason: i32, detail: i32): void {
   tmemAbort(reason, detail);

@@ -7,7 +7,7 @@
 // always causes a recovery; one that died idle does not need it. Addresses inside the slot are in layout.ts.
 
 import { commitNothing } from './commit';
-import { ABORT_GATE, abortOperation } from './host';
+import { ABORT_GATE, ABORT_LEADER_DEAD, abortOperation } from './host';
 import {
   H_GATE,
   H_LOCK_TIMEOUT_MS,
@@ -149,6 +149,7 @@ function waitAtGate(pool: u32): void {
   for (let sleeps: u32 = 0; sleeps <= sleepsMax; ) {
     atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
     const gate = atomic.load<u32>(H_GATE);
+    if (gate != 0 && slotIsDead(gate - 1)) abortOperation(ABORT_LEADER_DEAD, 0);
     if (gate != 0 && atomic.wait<u32>(H_GATE, gate, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
     atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
     if (atomic.load<u32>(H_GATE) == 0) return;

@@ -4,7 +4,7 @@
  */
 
 /** Why the arena gave up (arena/memory/host.ts). */
-const REASON = { busy: 1, ownerDead: 2, damaged: 3, assert: 4, gate: 5 } as const;
+const REASON = { busy: 1, ownerDead: 2, damaged: 3, assert: 4, gate: 5, leaderDead: 6 } as const;
 
 export type AbortReason = 'busy' | 'owner-dead' | 'damaged';
 
@@ -26,6 +26,9 @@ export function abort(reason: number, detail: number): never {
   if (reason === REASON.busy) throw new ArenaAbort('busy', 'a lock was not free in time');
   if (reason === REASON.gate)
     throw new ArenaAbort('busy', 'a recovery did not end in time', { begun: false });
+  if (reason === REASON.leaderDead) {
+    throw new ArenaAbort('owner-dead', 'the thread that recovered has ended', { begun: false });
+  }
   if (reason === REASON.ownerDead) throw new ArenaAbort('owner-dead', 'the owner of a lock has ended');
   const kind = reason === REASON.assert ? 'assertion' : 'check';
   throw new ArenaAbort('damaged', `${kind} ${detail} of the arena failed`);

@@ -129,11 +129,13 @@ export class Arena {
    */
   recoverFrom(error: unknown): number | undefined {
     const aborted = asAbort(error);
-    if (!aborted.begun) throw aborted;
-    this.wasm.abandonOperation();
-    this.needsRecovery = true;
+    if (!aborted.begun && aborted.reason !== 'owner-dead') throw aborted;
+    if (aborted.begun) {
+      this.wasm.abandonOperation();
+      this.needsRecovery = true;
+    }
     if (aborted.reason === 'damaged') throw aborted;
-    const result = this.wasm.isCommitted() === 0 ? undefined : this.wasm.committedResult();
+    const result = !aborted.begun || this.wasm.isCommitted() === 0 ? undefined : this.wasm.committedResult();
     this.recover(this.word(this.layout.H_LOCK_TIMEOUT_MS));
     if (result === undefined && aborted.reason === 'busy') throw aborted;
     return result;

@@ -3,8 +3,8 @@
  * perhaps a lock; the thread that made it sees its exit and cleans up, so that nobody waits for the dead.
  *
  * Node tells a thread about each worker it makes (process event 'worker'), so this needs nothing from the user. The
- * handler only marks; recovery follows when the other exits that are due have been seen, too, in short tries, because it
- * has to wait for running operations and those may wait for another thread that is dead and not marked yet.
+ * handler waits for nothing: recovery has to wait for running operations, and those may wait for another thread that is
+ * dead but not marked yet, because its exit comes next. So it is tried at once, and then again in short tries.
  */
 
 import type { Worker } from 'node:worker_threads';
@@ -34,17 +34,23 @@ export function threadEnded(arenas: Arenas, thread: number): void {
   for (const arena of arenas.all) if (arena.wasm.slotsThreadEnded(thread) > 0) busy = true;
   if (!busy) return;
   publish('tmem:thread:dead', () => ({ thread, busy }));
-  recoverSoon(arenas, thread, performance.now(), RECOVERY_TRIES_MAX);
+  const startMs = performance.now();
+  if (!arenas.closed && !recovered(arenas, thread, startMs, 0)) {
+    recoverSoon(arenas, thread, startMs, RECOVERY_TRIES_MAX);
+  }
+}
+
+function recovered(arenas: Arenas, thread: number, startMs: number, waitMs: number): boolean {
+  if (!arenas.tryRecover(waitMs)) return false;
+  publish('tmem:thread:recovered', () => ({ thread, durationMs: performance.now() - startMs }));
+  return true;
 }
 
 function recoverSoon(arenas: Arenas, thread: number, startMs: number, tries: number): void {
   const retry = (): void => {
     if (arenas.closed || tries === 0) return;
-    if (arenas.tryRecover(RECOVERY_WAIT_MS)) {
-      publish('tmem:thread:recovered', () => ({ thread, durationMs: performance.now() - startMs }));
-    } else {
+    if (!recovered(arenas, thread, startMs, RECOVERY_WAIT_MS))
       recoverSoon(arenas, thread, startMs, tries - 1);
-    }
   };
-  setTimeout(retry, tries === RECOVERY_TRIES_MAX ? 0 : RECOVERY_PAUSE_MS).unref();
+  setTimeout(retry, RECOVERY_PAUSE_MS).unref();
 }
