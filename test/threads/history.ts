@@ -8,7 +8,8 @@
 //
 // A value is a page and a patch of it (write at changes a part of a page): base * PATCHES + patch; 0 = no page.
 
-export const PATCHES = 2 ** 22;
+/** Patches and pages are numbered below 2^22, so that value and mask together stay exact: 22 + 23 + 8 bits. */
+export const PATCHES = 2 ** 23;
 /** Threads of a history: what took effect already is a bit mask. */
 export const THREADS_MAX = 8;
 const MASKS = 2 ** THREADS_MAX;

@@ -34,7 +34,7 @@ export async function runThreads(
   records: number,
 ): Promise<ThreadsResult> {
   const clock = newClock();
-  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const stop = new Int32Array(new SharedArrayBuffer(12));
   const words = Array.from({ length: threads }, () => OperationLog.memoryFor(records));
   const workers = words.map((log, thread) =>
     startWorker({ store: store.share(), plan, log, clock, stop, thread, firstSequence: 1 }),

@@ -8,8 +8,9 @@
 
 export const PAGE_BYTES = 4096;
 export const PATCH_OFFSET = 16;
-/** Ids are below this: a filled page has 256 bytes times 4096 lengths to say its own. */
-export const IDS = 2 ** 20;
+/** Ids are below this; those of filled pages are fewer, because 256 bytes times 4096 lengths must tell them apart. */
+export const IDS = 2 ** 22;
+const FILLED_IDS = 2 ** 20;
 const MAGIC = 0x5eed_5eed;
 const TOP = 0x5a00_0000;
 const HEADER_WORDS = 6;
@@ -31,7 +32,8 @@ type Kind = 'mixed' | 'repeated' | 'filled';
 
 function kindOf(id: number, onlyMixed: boolean): Kind {
   const draw = mix(id) % 8;
-  return onlyMixed || draw > 1 ? 'mixed' : draw === 0 ? 'filled' : 'repeated';
+  if (onlyMixed || draw > 1 || (draw === 0 && id >= FILLED_IDS)) return 'mixed';
+  return draw === 0 ? 'filled' : 'repeated';
 }
 
 function lengthOf(id: number, kind: Kind): number {

@@ -44,6 +44,8 @@ export interface WorkloadPlan {
   readonly pressure?: PoolPlan;
 }
 
+const UNLOGGED: ReadonlySet<keyof Mix> = new Set(['shrink', 'pressure', 'neighbour']);
+
 /** Indexes of an object's handles: in the first node, in the next, far away. */
 const INDEXES = [0, 5, 64, 70_000, 0xffff_ffff];
 const NEIGHBOURS = 40;
@@ -106,8 +108,9 @@ export class Workload {
 
   /** One operation, checked or not. */
   step(): void {
-    const draw = this.#draws[this.#next(this.#draws.length)]!;
     const next = this.#next;
+    let draw = this.#draws[next(this.#draws.length)]!;
+    if (this.#log.isFull && !UNLOGGED.has(draw)) draw = 'neighbour';
     if (draw === 'shrink') {
       this.#store.shrink(1 + next(8));
     } else if (draw === 'pressure') {
