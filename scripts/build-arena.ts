@@ -23,8 +23,8 @@ import { activeSegments } from './wasm-sections.ts';
 const builds = ['release', 'debug'] as const;
 type Build = (typeof builds)[number];
 
-/** End of the memory that the layout leaves unused (the first wasm page). */
-const unusedBytes = 64 * 1024;
+/** End of the memory that the layout leaves unused: frame 0. */
+const unusedBytes = 4096;
 
 const commonFlags = [
   ...['--runtime', 'stub', '--importMemory', '--sharedMemory', '--enable', 'threads,simd,bulk-memory'],

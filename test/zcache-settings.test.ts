@@ -71,7 +71,7 @@ describe('store settings', () => {
       debug: false,
       lockTimeoutMs: 5000,
       cleancache: { enabled: true, ignoreInactive: false },
-      frontswap: { enabled: true, ignoreInactive: false, exclusiveLoads: false, swizzleBits: 4 },
+      frontswap: { enabled: true, exclusiveLoads: false, swizzleBits: 4 },
     });
   });
 

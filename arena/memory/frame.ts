@@ -71,16 +71,6 @@ export function frameEntry(frame: u32): usize {
 }
 
 @inline
-export function frameKind(frame: u32): u32 {
-  return atomic.load<u32>(frameEntry(frame)) & 15;
-}
-
-@inline
-export function frameClient(frame: u32): u32 {
-  return load<u32>(frameEntry(frame)) >>> 16;
-}
-
-@inline
 export function frameAddress(frame: u32): usize {
   return frame << FRAME_SHIFT;
 }

@@ -56,12 +56,6 @@ export function lock(address: usize): void {
   }
 }
 
-export function tryLock(address: usize): bool {
-  if (atomic.cmpxchg<u32>(address, 0, owner) != 0) return false;
-  if (DEBUG) held++;
-  return true;
-}
-
 /** Locks two stripes that may be one (`second` 0: only the first), the lower address first. */
 export function lockTwo(first: usize, second: usize): void {
   if (second == 0 || second == first) {

@@ -32,8 +32,6 @@ import { doomObject, drain, noteDoomed } from './teardown';
 import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject } from './node';
 import { treeTakeUnit } from './tree';
 
-/** Table entries looked at in one call. */
-const PASS_MAX: u32 = 65536;
 /** Steps of freeing the evicted objects of a frame; the rest is left to later calls of drain(). */
 const DRAIN_STEPS: i32 = 256;
 
@@ -43,7 +41,7 @@ export function reclaimSlab(client: u32): u32 {
   const last = load<u32>(H_LAST_FRAME);
   const mine = KIND_SLAB_EPH | (client << 16);
   let frame = load<u32>(H_SCAN_HAND);
-  for (let pass: u32 = 0; pass < PASS_MAX; pass++, frame++) {
+  for (let pass: u32 = 0; pass < last - first; pass++, frame++) {
     if (frame < first || frame >= last) frame = first;
     if ((load<u32>(frameEntry(frame)) & 0xffff000f) != mine) continue;
     const pages = evictSlab(frame);

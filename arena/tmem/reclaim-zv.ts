@@ -17,8 +17,6 @@ import { indexOf, objectOf } from '../pam/descriptor';
 import { zvNextPage } from '../pam/zv';
 import { countEvicted, evict } from './reclaim';
 
-/** Frames that the hand passes in one call; 65,536 entries of 8 bytes take some 50 us to look at. */
-const PASS_MAX: u32 = 65536;
 /** Frames spared in one call because they were used lately; then the next goes anyway. */
 const SPARED_MAX: u32 = 16;
 /** Pages that can have a byte in one frame: the smallest block has 24 bytes. */
@@ -34,7 +32,8 @@ export function reclaimZvFrame(client: u32): u32 {
   const mine = KIND_ZV_EPH | (client << 16);
   let frame = load<u32>(address + C_ZV_HAND);
   let spared: u32 = 0;
-  for (let pass: u32 = 0; pass < PASS_MAX; pass++, frame++) {
+  // At most once round, and as far again as it takes to come back to those it spared.
+  for (let pass: u32 = 0; pass < 2 * (last - first); pass++, frame++) {
     if (frame < first || frame >= last) frame = first;
     if ((load<u32>(frameEntry(frame)) & 0xffff000f) != mine) continue;
     if (usedLately(frame) && spared < SPARED_MAX) {

@@ -16,6 +16,7 @@ import {
   TAKE_FAILED_FOR_TEST,
   TAKE_OVER_CAP,
   clientAddress,
+  framesGiven,
   frameOf,
   frameTakeFailure,
 } from '../memory/frame';
@@ -68,6 +69,7 @@ import { treeFind } from './tree';
 const BATCH_FRAMES: u32 = 8;
 /** Steps of left-over teardown before anything is evicted. */
 const DRAIN_STEPS: i32 = 64;
+const CAP_DRAIN_STEPS: i32 = 4096;
 /** Clients tried, from the furthest above its share down, when nothing can be had of one. */
 const CLIENTS_TRIED_MAX: i32 = 8;
 
@@ -85,7 +87,10 @@ export function reclaimForTake(client: u32, persistent: bool): bool {
   const failure = frameTakeFailure();
   if (failure == TAKE_FAILED_FOR_TEST) return false;
   const overCap = failure == TAKE_OVER_CAP;
-  if (atomic.load<u32>(H_DOOMED_POOLS) != 0 && drain(DRAIN_STEPS) > 0) return true;
+  if (atomic.load<u32>(H_DOOMED_POOLS) != 0) {
+    // What a client at its cap waits for may lie behind what others left: more at a time.
+    if (drain(overCap ? CAP_DRAIN_STEPS : DRAIN_STEPS) > 0) return true;
+  }
   lock(RECLAIM_LOCK);
   let progress = !overCap && atomic.load<u32>(H_FREE_FRAMES) > 0; // somebody else made room while we waited
   if (!progress) {
@@ -97,21 +102,19 @@ export function reclaimForTake(client: u32, persistent: bool): bool {
   return progress;
 }
 
-/** Evicts until `frames` more frames are free, or nothing is left to evict; how many became free, at most. */
+/** Evicts until it has given `frames` frames back, or nothing is left to evict; how many it gave back. */
 export function shrink(frames: u32): u32 {
   atomic.add<u32>(H_SHRINKS, 1);
-  let freed: u32 = 0;
-  while (freed < frames) {
-    drain(DRAIN_STEPS);
+  // What this thread gave back, not what is free: others take frames at the same time.
+  const before = framesGiven();
+  while (framesGiven() - before < frames) {
+    if (drain(DRAIN_STEPS) > 0) continue;
     lock(RECLAIM_LOCK);
-    const before = load<u32>(H_FREE_FRAMES);
-    const progress = reclaimAny(min<u32>(BATCH_FRAMES, frames - freed));
-    const after = atomic.load<u32>(H_FREE_FRAMES);
+    const progress = reclaimAny(min<u32>(BATCH_FRAMES, frames - (framesGiven() - before)));
     unlock(RECLAIM_LOCK);
     if (progress == 0) break;
-    if (after > before) freed += after - before;
   }
-  return freed;
+  return framesGiven() - before;
 }
 
 /** Evicts until a client that was given a lower cap is within it, or has nothing left to evict. */
@@ -171,7 +174,10 @@ function furthestAbove(limitFrames: u64, limitWeight: u64, limitClient: u32): u3
     if (address == 0 || client == limitClient || ephemeralFrames(client) == 0) continue;
     const frames = chargedFrames(client);
     const weight: u64 = load<u32>(address + C_WEIGHT);
-    if (limitClient != 0 && frames * limitWeight > limitFrames * weight) continue;
+    // Below the limit, where clients of equal ratio count by id.
+    const ratio = frames * limitWeight;
+    const limit = limitFrames * weight;
+    if (limitClient != 0 && (ratio > limit || (ratio == limit && client < limitClient))) continue;
     if (best != 0 && frames * bestWeight <= bestFrames * weight) continue;
     best = client;
     bestFrames = frames;

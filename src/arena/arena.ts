@@ -6,7 +6,7 @@
  * brought in and taken out at an address that does.
  */
 
-import { randomBytes } from 'node:crypto';
+import { getRandomValues } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import { ArenaAbort, abort, asAbort } from './abort.ts';
 import { type ArenaFunctions, type ArenaLayout, layoutOf } from './exports.ts';
@@ -70,17 +70,22 @@ export class Arena {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const { wasm, layout } = instantiate(module, memory);
     const frames = (pages * WASM_PAGE_BYTES) / FRAME_BYTES;
-    const key = new Uint32Array(randomBytes(16).buffer.slice(0, 16));
+    const key = getRandomValues(new Uint32Array(4));
     const { threads, pools, clients, stagingPages } = sizes;
     const [k0, k1, k2, k3] = key as unknown as [number, number, number, number];
     if (!wasm.format(frames, threads, pools, clients, stagingPages, k0, k1, k2, k3)) return undefined;
     return Arena.#claim(memory, wasm, layout);
   }
 
-  /** Another thread's view of an arena; undefined when every thread slot is taken. */
-  static attach(module: WebAssembly.Module, memory: WebAssembly.Memory): Arena | undefined {
+  /** Another thread's view of an arena; why not, when it has another layout or every thread slot is taken. */
+  static attach(module: WebAssembly.Module, memory: WebAssembly.Memory): Arena | 'other-layout' | 'full' {
     const { wasm, layout } = instantiate(module, memory);
-    return Arena.#claim(memory, wasm, layout);
+    const words = new Uint32Array(memory.buffer);
+    const isOurs =
+      words[layout.H_MAGIC >>> 2] === layout.LAYOUT_MAGIC &&
+      words[layout.H_VERSION >>> 2] === layout.LAYOUT_VERSION;
+    if (!isOurs) return 'other-layout';
+    return Arena.#claim(memory, wasm, layout) ?? 'full';
   }
 
   static #claim(memory: WebAssembly.Memory, wasm: ArenaFunctions, layout: ArenaLayout): Arena | undefined {

@@ -29,18 +29,24 @@ const STAGING_PAGES_MIN = 8;
 const STAGING_PAGES_DEFAULT_MAX = 64;
 const STAGING_PAGES_MAX = 1024;
 
-const frontEndSettings = {
-  /** Off: puts become flushes (what `clean` and `swap` mean by it: their page of the documentation). */
-  enabled: v.optional(flag, true),
-  /** Take only pages that their owner used at least twice. */
-  ignoreInactive: v.optional(flag, false),
-};
+/** With its descriptor of 16 bytes a page of this size fills a frame; larger ones are kept raw or refused. */
+const ZV_PAGE_BYTES_MAX = PAGE_BYTES - 16;
 
-const cleancacheSettings = v.object(frontEndSettings, 'an object such as { enabled: false }');
+/** Off: puts become flushes. */
+const enabled = v.optional(flag, true);
+
+const cleancacheSettings = v.object(
+  {
+    enabled,
+    /** Take only pages that their owner used at least twice. */
+    ignoreInactive: v.optional(flag, false),
+  },
+  'an object such as { enabled: false }',
+);
 
 const frontswapSettings = v.object(
   {
-    ...frontEndSettings,
+    enabled,
     /** A successful load frees the store's copy. Only for callers that then own the only copy. */
     exclusiveLoads: v.optional(flag, false),
     /** Low bits of the offset that go into the oid; above 16 each object would hold next to nothing. */
@@ -71,7 +77,7 @@ const settingsSchema = v.object({
   /** Check each page against its checksum when it is read. By default as `debug`. */
   verify: v.optional(flag),
   /** Largest compressed page zv takes: 7/8 page, as in the original; above it holding saves too little. */
-  zvMaxPageBytes: v.optional(whole(64, PAGE_BYTES, 'bytes'), 3584),
+  zvMaxPageBytes: v.optional(whole(64, ZV_PAGE_BYTES_MAX, 'bytes'), 3584),
   /** A page above this is refused while the running mean is above it too: 5/8 page, as in the original. */
   zvMaxMeanBytes: v.optional(whole(64, PAGE_BYTES, 'bytes'), 2560),
   /** Most persistent pages, in percent of memory / 4096. Above 100 makes sense: pages are compressed. */

@@ -234,21 +234,17 @@ export function attach(token: StoreToken): Store {
   const all: Arena[] = [];
   for (const memory of full.memories) {
     const arena = Arena.attach(module, memory);
-    if (arena === undefined) {
-      for (const attached of all) attached.wasm.slotRelease();
-      throw new TmemError(
-        'TMEM_ERR_TOO_MANY_THREADS',
-        `attach: all ${settings.threads} thread slots are taken; close the store in threads that end, or raise threads`,
-      );
+    if (arena instanceof Arena) {
+      all.push(arena);
+      continue;
     }
-    all.push(arena);
-    if (arena.word(arena.layout.H_VERSION) !== arena.layout.LAYOUT_VERSION) {
-      for (const attached of all) attached.wasm.slotRelease();
-      throw new TmemError(
-        'TMEM_ERR_LAYOUT',
-        'attach: the store was laid out by another version of this package',
-      );
-    }
+    for (const attached of all) attached.wasm.slotRelease();
+    throw arena === 'full'
+      ? new TmemError(
+          'TMEM_ERR_TOO_MANY_THREADS',
+          `attach: all ${settings.threads} thread slots are taken; close the store in threads that end, or raise threads`,
+        )
+      : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
   }
   publish('tmem:store:open', () => ({
     attached: true,

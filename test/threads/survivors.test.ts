@@ -14,6 +14,9 @@ beforeAll(async () => {
 });
 
 const PAGE_BYTES = 4096;
+const WAIT_MS = 1000;
+/** Every how many stores a thread dies. */
+const STRIDE = 3;
 const VICTIM = Oid.fromNumbers(1);
 const SURVIVOR = Oid.fromNumbers(2);
 
@@ -89,7 +92,7 @@ describe.each(['zv', 'zbud', 'raw'] as const)('after a death in a pool of %s', (
       const observer = new InstrumentedThread(module, store);
       const out = new Uint8Array(PAGE_BYTES);
       let recoveries = 0;
-      for (let nth = 0; ; nth++) {
+      for (let nth = 0; ; nth += STRIDE) {
         pool.flush();
         for (let i = 0; i < 6; i++) {
           pool.put(VICTIM, i, page(20 + i));
@@ -101,9 +104,9 @@ describe.each(['zv', 'zbud', 'raw'] as const)('after a death in a pool of %s', (
         observer.wasm.slotsThreadEnded(thread.id);
         survivors[living]!(pool, out);
         recoveries += observer.recoveries - before;
-        observer.wasm.recoverNow(0);
+        observer.wasm.recoverNow(0, 0);
         const quiet = accounts(store);
-        observer.wasm.recoverNow(1);
+        observer.wasm.recoverNow(1, 0);
         expect(accounts(store), `dead before store ${nth}`).toEqual(quiet);
       }
       // In some places the survivor ran into a lock of the dead.
@@ -126,7 +129,7 @@ describe('cleaning up', () => {
       expect(first.dies(25, () => first.put(pool, VICTIM, 0, page(1)))).toBe(true);
       observer.wasm.slotsThreadEnded(first.id);
       const leader = new InstrumentedThread(module, store);
-      if (!leader.dies(nth, () => leader.wasm.recoverNow(0))) break;
+      if (!leader.dies(nth, () => leader.wasm.recoverNow(0, 0))) break;
       stores = nth;
       store.threadEnded(leader.id);
       for (let i = 0; i < 30; i++) {
@@ -135,7 +138,7 @@ describe('cleaning up', () => {
       }
       expect(store.stats().store.threads_attached).toBe(2);
       const quiet = accounts(store);
-      observer.wasm.recoverNow(1);
+      observer.wasm.recoverNow(1, 0);
       expect(accounts(store), `leader dead before store ${nth}`).toEqual(quiet);
     }
     expect(stores).toBeGreaterThan(100);
@@ -145,11 +148,11 @@ describe('cleaning up', () => {
     const { store, pool } = openScene('zbud');
     using _ = store;
     const stores = new InstrumentedThread(module, store);
-    const all = stores.storesOf(() => stores.wasm.recoverNow(1));
+    const all = stores.storesOf(() => stores.wasm.recoverNow(1, 0));
     stores.wasm.slotRelease();
     for (let nth = all - 12; nth < all; nth++) {
       const leader = new InstrumentedThread(module, store);
-      expect(leader.dies(nth, () => leader.wasm.recoverNow(1))).toBe(true);
+      expect(leader.dies(nth, () => leader.wasm.recoverNow(1, 0))).toBe(true);
       store.threadEnded(leader.id);
       expect(pool.put(SURVIVOR, 0, page(nth)), `leader dead before store ${nth} of ${all}`).toBe('stored');
       expect(store.stats().store.threads_attached).toBe(1);

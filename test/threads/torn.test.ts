@@ -15,6 +15,7 @@ beforeAll(async () => {
 });
 
 const PAGE_BYTES = 4096;
+const WAIT_MS = 1000;
 /** More stores than the longest operation here makes. */
 const STORES_MAX = 20_000;
 /** More than enough to free all that was flushed. */
@@ -252,10 +253,10 @@ describe.each(cases)('$name', (one) => {
 
       observer.wasm.drainSteps(DRAIN_STEPS); // a thread that died between two operations leaves work to others
       const quiet = accounts(store);
-      observer.wasm.recoverNow(1);
+      observer.wasm.recoverNow(1, 0);
       expect(accounts(store), `${about}: a second recovery finds the same`).toEqual(quiet);
 
-      const found = observer.wasm.poolAddress(scene.pool.arenaIds[0]!) === 0 ? new Map() : contentOf(scene);
+      const found = observer.wasm.poolFrame(scene.pool.arenaIds[0]!) === 0 ? new Map() : contentOf(scene);
       verdict(one, undone, done, found, about, seen);
       if (one.endsPool) continue;
       // Whoever comes next can do what the dead thread wanted.

@@ -30,7 +30,7 @@ export function withStore<T>(options: Partial<StoreOptions>, use: (small: SmallS
     module: WebAssembly.Module;
     memories: readonly WebAssembly.Memory[];
   };
-  const arenas = token.memories.map((memory) => Arena.attach(token.module, memory)!);
+  const arenas = token.memories.map((memory) => Arena.attach(token.module, memory) as Arena);
   try {
     return use({ store, arenas, freshFrames: freeFrames(arenas) });
   } finally {
