@@ -127,7 +127,7 @@ function insertEmpty(at: usize, parent: usize, level: i32, key: u32, word: u32, 
   return INSERTED;
 }
 
-/** Puts nodes above the root until a key fits; nothing at all unless there are cells for them and for the key's leaf. */
+/** Puts nodes above the root until a key fits; nothing unless there are cells for them and for the key's leaf. */
 function growRoot(root: usize, node: usize, key: u32, object: usize): bool {
   const levels = levelOf(key) - nodeLevel(node);
   const fits = reserveHas(SLAB_NODE, levels);

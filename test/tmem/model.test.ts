@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Client, StoreOptions } from '../../src/index.ts';
 import { PoolModel } from './model.ts';
-import { type Bench, checkAll, type Operation, operations, perform } from './operations.ts';
+import { type Bench, checkAll, perform } from './operations.ts';
+import { type Operation, operations } from './random-operations.ts';
 import { expectAccounted, expectNothingLeft, fillUp, type SmallStore, withStore } from './small-store.ts';
 
 const UUIDS = ['f81d4fae-7dec-11d0-a765-00a0c91e6bf6', 'f81d4fae-7dec-11d0-a765-00a0c91e6bf7'];
@@ -61,7 +62,7 @@ describe('a store with room for everything', () => {
             expectNothingLeft(small, [client]);
           });
         }),
-        { numRuns: 40, endOnFailure: true },
+        { numRuns: 25, endOnFailure: true },
       );
     });
   }
@@ -80,7 +81,7 @@ describe('a store that is full', () => {
           expectNothingLeft(small, [client, ballast]);
         });
       }),
-      { numRuns: 30, endOnFailure: true },
+      { numRuns: 12, endOnFailure: true },
     );
   });
 
@@ -99,7 +100,7 @@ describe('a store that is full', () => {
           expectNothingLeft(small, [client]);
         });
       }),
-      { numRuns: 30, endOnFailure: true },
+      { numRuns: 12, endOnFailure: true },
     );
   });
 });

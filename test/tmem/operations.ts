@@ -1,22 +1,11 @@
-// Random operations on pools, each done on the store and on the model and compared at once.
+// Operations on pools, each done on the store and on the model and compared at once.
 
-import fc from 'fast-check';
 import { expect } from 'vitest';
 import { type Client, Oid, type Pool, type PutOutcome, TmemError } from '../../src/index.ts';
 import type { PoolModel } from './model.ts';
-import { anyContent, PAGE_BYTES } from './page-content.ts';
+import { PAGE_BYTES } from './page-content.ts';
+import { OIDS, type Operation, RANGE_FIRST_MAX } from './random-operations.ts';
 import { recover, type SmallStore } from './small-store.ts';
-
-/** Neighbours, both ends, and the borders of every level of the index. */
-const INDEXES = [
-  ...[0, 1, 2, 3, 4, 5, 6, 7, 62, 63, 64, 65, 66, 4094, 4095, 4096, 4097],
-  ...[262_143, 262_144, 2 ** 24, 2 ** 30 - 1, 2 ** 30, 2 ** 31, 2 ** 32 - 9, 2 ** 32 - 1],
-];
-/** Pages of a range; the highest index that a range may start with follows. */
-const RANGE_PAGES_MAX = 8;
-const RANGE_FIRST_MAX = 2 ** 32 - RANGE_PAGES_MAX;
-
-const OIDS = [0, 1, 2].map((n) => Oid.fromNumbers(n, n * 7));
 
 const REFUSALS_ROOMY: readonly PutOutcome[] = ['compresses-poorly', 'frozen'];
 const REFUSALS_TIGHT: readonly PutOutcome[] = [...REFUSALS_ROOMY, 'no-memory', 'over-cap'];
@@ -30,84 +19,6 @@ export interface Bench {
   readonly reopen: (at: number) => PoolModel;
   frozen: boolean;
 }
-
-const handle = {
-  pool: fc.nat(),
-  oid: fc.constantFrom(...OIDS),
-  index: fc.oneof(
-    { weight: 3, arbitrary: fc.constantFrom(...INDEXES) },
-    { weight: 2, arbitrary: fc.integer({ min: 0, max: 100 }) },
-  ),
-};
-const offset = fc.oneof(fc.integer({ min: 0, max: 16 }), fc.integer({ min: 0, max: PAGE_BYTES }));
-const range = { ...handle, pages: fc.integer({ min: 1, max: RANGE_PAGES_MAX }), staging: fc.boolean() };
-
-const operation = fc.oneof(
-  { weight: 14, arbitrary: fc.record({ op: fc.constant('put' as const), ...handle, page: anyContent }) },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      op: fc.constantFrom('get' as const, 'getAndKeep' as const, 'getAndFree' as const),
-      ...handle,
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      op: fc.constant('getShort' as const),
-      ...handle,
-      room: fc.integer({ min: 0, max: 4095 }),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant('readAt' as const),
-      ...handle,
-      offset,
-      room: fc.integer({ min: 0, max: PAGE_BYTES }),
-    }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({ op: fc.constant('writeAt' as const), ...handle, offset, page: anyContent }),
-  },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant('exchange' as const), ...handle, page: anyContent }) },
-  { weight: 4, arbitrary: fc.record({ op: fc.constant('flushPage' as const), ...handle }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('flushObject' as const), ...handle }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant('putRange' as const),
-      ...range,
-      content: fc.array(anyContent, { minLength: RANGE_PAGES_MAX, maxLength: RANGE_PAGES_MAX }),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('getRange' as const), ...range }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('freeze' as const), store: fc.boolean() }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      op: fc.constant('setCodec' as const),
-      ...handle,
-      codec: fc.constantFrom('lz4' as const, 'lzo' as const),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({ op: fc.constant('shrink' as const), frames: fc.integer({ min: 0, max: 40 }) }),
-  },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('walk' as const), ...handle }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('recover' as const) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ op: fc.constantFrom('flush' as const, 'destroy' as const), ...handle }),
-  },
-);
-
-/** fast-check shortens what it generates; a minimal size keeps the runs long enough to fill trees. */
-export const operations = fc.array(operation, { minLength: 40, maxLength: 160, size: 'max' });
-export type Operation = (typeof operations extends fc.Arbitrary<(infer T)[]> ? T : never) & object;
 
 const out = new Uint8Array(PAGE_BYTES);
 
@@ -210,35 +121,57 @@ function getShort(model: PoolModel, oid: Oid, index: number, room: number): void
   getDone(model, 'get', oid, index, length);
 }
 
+function rangeBuffer({ small }: Bench, op: { by: string; pages: number }): Uint8Array {
+  const bytes = op.pages * PAGE_BYTES;
+  return op.by === 'staging' ? small.store.staging.subarray(0, bytes) : new Uint8Array(bytes);
+}
+
+function pagesOf(bytes: Uint8Array): Uint8Array[] {
+  return Array.from({ length: bytes.length / PAGE_BYTES }, (_, i) =>
+    bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES),
+  );
+}
+
 function putRange(bench: Bench, model: PoolModel, op: Operation & { op: 'putRange' }): void {
   const { oid, pages } = op;
   const first = Math.min(op.index, RANGE_FIRST_MAX);
-  const { staging } = bench.small.store;
-  const bytes = op.staging ? staging.subarray(0, pages * PAGE_BYTES) : new Uint8Array(pages * PAGE_BYTES);
-  bytes.fill(0);
+  const bytes = rangeBuffer(bench, op).fill(0);
   for (let i = 0; i < pages; i++) bytes.set(op.content[i]!, i * PAGE_BYTES);
-  const given = Uint8Array.from(bytes);
-  const outcomes: PutOutcome[] = [];
-  const stored = model.pool.putRange(oid, first, bytes, outcomes);
-  expect(outcomes.length).toBe(pages);
-  expect(stored).toBe(outcomes.filter((outcome) => outcome === 'stored').length);
-  for (const [i, outcome] of outcomes.entries()) {
-    putDone(bench, model, oid, first + i, given.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES), outcome);
+  let given = pagesOf(Uint8Array.from(bytes));
+  let outcomes: PutOutcome[] = [];
+  if (op.by === 'list') {
+    given = op.content.slice(0, pages);
+    outcomes = model.pool.putMany(
+      given.map((_, i) => ({ oid, index: first + i })),
+      given,
+    );
+  } else {
+    const stored = model.pool.putRange(oid, first, bytes, outcomes);
+    expect(stored).toBe(outcomes.filter((outcome) => outcome === 'stored').length);
   }
+  expect(outcomes.length).toBe(pages);
+  for (const [i, outcome] of outcomes.entries()) putDone(bench, model, oid, first + i, given[i]!, outcome);
 }
 
 function getRange(bench: Bench, model: PoolModel, op: Operation & { op: 'getRange' }): void {
-  const { oid, pages } = op;
+  const { oid, pages, by } = op;
   const first = Math.min(op.index, RANGE_FIRST_MAX);
-  const { staging } = bench.small.store;
-  const target = op.staging ? staging.subarray(0, pages * PAGE_BYTES) : new Uint8Array(pages * PAGE_BYTES);
-  const lengths: number[] = [];
-  const found = model.pool.getRange(oid, first, target, lengths);
+  const target = rangeBuffer(bench, op);
+  const keep = op.keep && by !== 'list';
+  let lengths: number[] = [];
+  if (by === 'list') {
+    lengths = model.pool.getMany(
+      Array.from({ length: pages }, (_, i) => ({ oid, index: first + i })),
+      pagesOf(target),
+    );
+  } else {
+    const found = model.pool[keep ? 'getRangeAndKeep' : 'getRange'](oid, first, target, lengths);
+    expect(found).toBe(lengths.filter((length) => length > 0).length);
+  }
   expect(lengths.length).toBe(pages);
-  expect(found).toBe(lengths.filter((length) => length > 0).length);
-  for (const [i, length] of lengths.entries()) {
-    out.set(target.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
-    getDone(model, 'get', oid, first + i, length);
+  for (const [i, page] of pagesOf(target).entries()) {
+    out.set(page);
+    getDone(model, keep ? 'getAndKeep' : 'get', oid, first + i, lengths[i]!);
   }
 }
 

@@ -46,6 +46,16 @@ describe('traffic counters', () => {
       pool.flushObject(oid);
       pool.flushObject(oid);
       expect(traffic()).toMatchObject({ flobj_total: 2, flobj_found: 1 });
+      for (const range of [new Uint8Array(3 * PAGE_BYTES), small.store.staging.subarray(0, 3 * PAGE_BYTES)]) {
+        const before = traffic();
+        pool.put(oid, 101, good);
+        expect(pool.getRange(oid, 100, range)).toBe(1);
+        expect(traffic().succ_gets).toBe(before.succ_gets + 1);
+        expect(traffic().failed_gets).toBe(before.failed_gets + 2);
+        expect(pool.putRange(oid, 200, range.fill(0))).toBe(3);
+        expect(traffic().put_stored).toBe(before.put_stored + 4);
+      }
+      pool.flush();
       expect(pool.put(oid, 0, noise(PAGE_BYTES, 1))).toBe('compresses-poorly');
       expect(pool.stats().refusals).toMatchObject({
         failed_pers_puts: 1,
