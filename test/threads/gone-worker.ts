@@ -110,6 +110,7 @@ function operateAfterwards(pool: ClientPool): void {
   count('looked afterwards');
 }
 
+parentPort!.postMessage('ready');
 let pool: ClientPool | undefined;
 while (Atomics.load(stop, 0) === 0) {
   try {

@@ -104,6 +104,21 @@ export class InstrumentedThread {
     return this.#stores;
   }
 
+  /** The stores of `operation` before which it holds a lock. */
+  lockedStoresOf(operation: () => void): number[] {
+    const found: number[] = [];
+    this.#stores = 0;
+    this.beforeStore = (stores) => {
+      if (this.#holdsLock()) found.push(stores);
+    };
+    try {
+      operation();
+    } finally {
+      this.beforeStore = undefined;
+    }
+    return found;
+  }
+
   /** Runs `operation` and ends the thread before store number `nth` (from 0); false when it had fewer. */
   dies(nth: number, operation: () => void): boolean {
     this.#stores = 0;
