@@ -3,9 +3,10 @@
 // unwound by an abort in between, the host abandons the slot and recovers.
 
 import { N_FLOBJ_FOUND, N_FLOBJ_TOTAL, N_FLUSH_FOUND, N_FLUSH_TOTAL, count, poolPages } from './memory/counters';
-import { PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
+import { ADMIN_LOCK, PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
 import { enter, leave, slotAbandon, slotAddress } from './memory/slot';
 import { clientAddress } from './memory/frame';
+import { lock, unlock } from './memory/lock';
 import { begin, handlePool, handlePoolId, locate } from './tmem/handle';
 import { demoteOverLimit } from './tmem/demote';
 import { findRange, get } from './tmem/get';
@@ -373,8 +374,10 @@ export function poolStatistics(pool: u32): usize {
 /** Address of a client's row and histograms, 0 when it is gone. */
 export function clientStatistics(client: u32): usize {
   enter(0);
+  lock(ADMIN_LOCK); // the client stays while its lists are read
   const id = clientIdOf(client);
   const row = id == 0 ? <usize>0 : clientRow(id);
+  unlock(ADMIN_LOCK);
   leave();
   return row;
 }

@@ -44,6 +44,7 @@ import {
   P_PAM,
   P_STATE,
   P_UUID,
+  RECLAIM_LOCK,
 } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { retireClient } from './client-counters';
@@ -167,11 +168,14 @@ export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32
 /** Forgets a client whose pools are all gone: the host destroys them first. False when frames are left. */
 export function clientForget(id: u32): bool {
   const cell = load<u32>(H_CLIENT_TABLE) + (id << 3);
+  // Reclaim works on clients that it has looked up: not while one goes.
+  lock(RECLAIM_LOCK);
   lock(ADMIN_LOCK);
   const frame = load<u32>(cell);
   const client = frameAddress(frame);
   if (frame == 0) {
     unlock(ADMIN_LOCK);
+    unlock(RECLAIM_LOCK);
     return true;
   }
   // What is left are its own frame and the control areas of its zv heaps.
@@ -193,6 +197,7 @@ export function clientForget(id: u32): bool {
     frameGive(frame);
   }
   unlock(ADMIN_LOCK);
+  unlock(RECLAIM_LOCK);
   return empty;
 }
 

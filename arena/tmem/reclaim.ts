@@ -199,6 +199,7 @@ function reclaimFrom(client: u32, frames: u32): u32 {
 
 /** Evicts the pages of one frame; 1 when any was evicted (its frame is free then, or will be when others let go). */
 function reclaimStep(client: u32): u32 {
+  if (clientAddress(client) == 0) return 0;
   const zbud = framesOfKind(client, KIND_ZBUD_EPH);
   const zv = framesOfKind(client, KIND_ZV_EPH);
   const raw = framesOfKind(client, KIND_RAW_EPH);

@@ -4,7 +4,7 @@
  */
 
 import type { Arena } from '../arena/index.ts';
-import { type Arenas, TmemError } from '../tmem/index.ts';
+import { type Arenas, type PoolDescription, TmemError } from '../tmem/index.ts';
 import { publish } from './events.ts';
 import {
   CLIENT_WEIGHT_DEFAULT,
@@ -13,11 +13,12 @@ import {
   checkedName,
   clientOptions,
   type PoolOptions,
+  type PoolSettings,
   poolDefaults,
   poolOptions,
 } from './options.ts';
 import { ClientPool } from './pool.ts';
-import { aboutPool, poolsOf, rawClient } from './raw.ts';
+import { describePool, poolsOf, rawClient } from './raw.ts';
 import type { StoreSettings } from './settings.ts';
 import { type ClientStatistics, clientStatistics } from './statistics.ts';
 
@@ -34,6 +35,8 @@ const UUID_AT = 64;
 /** Rounds of freeing before remove() gives up on threads that are still at work in the client's pools. */
 const REMOVE_ROUNDS_MAX = 100;
 const DRAIN_STEPS = 1_000_000;
+/** Times a pool may vanish between being found and being looked at. */
+const OPEN_TRIES_MAX = 100;
 
 export class Client {
   readonly name: string;
@@ -65,10 +68,23 @@ export class Client {
     this.#check();
     checkedName('pool', name);
     const given = poolOptions(options);
-    const { codec, pam } = poolDefaults(given, this.#settings);
     if (given.demoteTo !== undefined && !(given.demoteTo instanceof ClientPool)) {
       throw new TmemError('TMEM_ERR_POOL_FLAGS', 'demoteTo: expected a pool of this store');
     }
+    // Another thread may destroy the pool between finding it and looking at it: then there is none, and it is made.
+    for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+      const { ids, created } = this.#openIds(name, given);
+      const about = describePool(this.#arenas.all[0], ids[0]);
+      if (about !== undefined) return this.#opened(name, given, ids, about, created);
+    }
+    throw new TmemError(
+      'TMEM_ERR_POOL_GONE',
+      `pool '${name}': another thread destroys it as often as it is opened`,
+    );
+  }
+
+  #openIds(name: string, given: PoolSettings<ClientPool>): { ids: readonly number[]; created: boolean } {
+    const { codec, pam } = poolDefaults(given, this.#settings);
     const flags = (given.kind === 'persistent' ? PERSISTENT : 0) | (given.shared === undefined ? 0 : SHARED);
     let created = false;
     const ids = this.#arenas.all.map((arena, at) => {
@@ -92,8 +108,17 @@ export class Client {
       if (!before) created = true;
       return id;
     });
-    const [first] = this.#arenas.all;
-    const about = aboutPool(first, first.wasm.poolFrame(ids[0]) >>> 0);
+    return { ids, created };
+  }
+
+  /** Checks that what was opened is what was asked for. */
+  #opened(
+    name: string,
+    given: PoolSettings<ClientPool>,
+    ids: readonly number[],
+    about: Omit<PoolDescription, 'name'>,
+    created: boolean,
+  ): ClientPool {
     this.#checkAgrees(
       name,
       { kind: given.kind, codec: given.codec, pam: given.pam, shared: given.shared },

@@ -71,7 +71,11 @@ export class ClientPool extends Pool {
 
   stats(): PoolStatistics {
     this.checkUsable();
-    return poolStatistics(rawPool(this.arenas, this.ids, this.name, this.client.name));
+    const raw = rawPool(this.arenas, this.ids, this.name, this.client.name);
+    if (raw === undefined) {
+      throw new TmemError('TMEM_ERR_POOL_GONE', `pool '${this.name}' was destroyed; open it again by name`);
+    }
+    return poolStatistics(raw);
   }
 }
 

@@ -72,8 +72,16 @@ export function poolsOf(arena: Arena, clientId?: number): FoundPool[] {
   return found;
 }
 
-/** What a pool was made as. */
-export function aboutPool(arena: Arena, address: number): FoundPool['about'] {
+/** What the pool of this name in the arena was made as; undefined when it is gone. */
+export function describePool(arena: Arena, id: number): FoundPool['about'] | undefined {
+  const address = arena.wasm.poolFrame(id) >>> 0;
+  if (address === 0) return undefined;
+  const about = aboutPool(arena, address);
+  // Looked at again: what was read while the pool ended may be another's.
+  return arena.wasm.poolFrame(id) >>> 0 === address ? about : undefined;
+}
+
+function aboutPool(arena: Arena, address: number): FoundPool['about'] {
   const { P_FLAGS, P_CODEC, P_PAM, P_UUID } = arena.layout;
   const flags = arena.word(address + P_FLAGS);
   return {
@@ -116,12 +124,16 @@ function clientRows(arenas: Arenas, arena: Arena, id: number): ClientRows {
   };
 }
 
-/** A pool, its figures summed over the arenas. */
-export function rawPool(arenas: Arenas, ids: readonly number[], name: string, client: string): RawPool {
-  const [first] = arenas.all;
-  const address = first.wasm.poolFrame(ids[0]) >>> 0;
+/** A pool, its figures summed over the arenas; undefined when it is gone. */
+export function rawPool(
+  arenas: Arenas,
+  ids: readonly number[],
+  name: string,
+  client: string,
+): RawPool | undefined {
   const rows = arenas.all.map((arena, i) => poolRow(arenas, arena, ids[i]));
-  return { id: ids[0], name, client, ...aboutPool(first, address), row: foldRows(POOL_COUNTERS, rows) };
+  const about = describePool(arenas.all[0], ids[0]);
+  return about && { id: ids[0], name, client, ...about, row: foldRows(POOL_COUNTERS, rows) };
 }
 
 /** A client and its pools, their figures summed over the arenas. */
@@ -153,9 +165,9 @@ export function rawClient(arenas: Arenas, name: string): RawClient | undefined {
     histograms: Object.fromEntries(
       CLIENT_HISTOGRAMS.map(({ name }) => [name, addCells(rows.map((part) => part.histograms[name]))]),
     ) as unknown as RawClient['histograms'],
-    pools: pools[0].map((pool) => {
+    pools: pools[0].flatMap((pool) => {
       const ids = pools.map((of) => of.find((other) => other.name === pool.name)?.id ?? -1);
-      return rawPool(arenas, ids, pool.name, name);
+      return rawPool(arenas, ids, pool.name, name) ?? [];
     }),
     retiredPools: foldRows(
       POOL_COUNTERS,
