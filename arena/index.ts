@@ -1,9 +1,20 @@
-// The arena's exports: what the host (src/arena) may call. Oids come as six 32-bit words, low word first of each
-// of the three 64-bit words; pools and clients by their names in the arena (tmem/pool.ts); addresses are those inside the memory. Every operation is enter ... leave: if it is
-// unwound by an abort in between, the host abandons the slot and recovers.
+// The arena's exports: what the host (src/arena) may call. Oids come as six 32-bit words, low word first of each of the
+// three 64-bit words; pools and clients by their names in the arena (tmem/pool.ts); addresses are those inside the
+// memory. Every operation is enter ... leave: if it is unwound by an abort in between, the host abandons the slot and
+// recovers.
 
 import { N_FLOBJ_FOUND, N_FLOBJ_TOTAL, N_FLUSH_FOUND, N_FLUSH_TOTAL, count, poolPages } from './memory/counters';
-import { ADMIN_LOCK, PAGE_SIZE, P_CODEC, P_LIMIT_PAGES, S_ARGUMENTS, S_IN, S_OUT, S_STAGING, S_WALK } from './memory/layout';
+import {
+  ADMIN_LOCK,
+  PAGE_SIZE,
+  P_CODEC,
+  P_LIMIT_PAGES,
+  S_ARGUMENTS,
+  S_IN,
+  S_OUT,
+  S_STAGING,
+  S_WALK,
+} from './memory/layout';
 import { enter, leave, slotAbandon, slotAddress } from './memory/slot';
 import { clientAddress } from './memory/frame';
 import { lock, unlock } from './memory/lock';
@@ -222,7 +233,8 @@ export function rangePut(
 
 /** Copies consecutive pages out, page i to `target` + 4096 * i; lengths to the argument area; otherwise as rangePut. */
 export function rangeGet(
-  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, target: usize, pages: u32, from: u32, mode: u32,
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32,
+  target: usize, pages: u32, from: u32, mode: u32,
 ): void {
   for (rangeAt = from; rangeAt < pages; rangeAt++) {
     const place = target + rangeAt * PAGE_SIZE;

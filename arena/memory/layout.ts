@@ -32,7 +32,7 @@ export const H_FRAME_TABLE: usize = HEADER + 32;
 export const H_FREE_BITS: usize = HEADER + 36; // free-frame bitmap, see memory/frame.ts
 export const H_POOL_TABLE: usize = HEADER + 40; // 8 bytes a pool id: u32 frame number (0 = no pool), u32 generation
 export const H_POOLS_MAX: usize = HEADER + 44;
-export const H_CLIENT_TABLE: usize = HEADER + 48; // 8 bytes a client id: u32 frame number (0 = no client), u32 generation
+export const H_CLIENT_TABLE: usize = HEADER + 48; // as the pool table
 export const H_CLIENTS_MAX: usize = HEADER + 52;
 export const H_KEY: usize = HEADER + 56; // 16 bytes: key of the oid hash
 export const H_GATE: usize = HEADER + 72; // 0 = open, else slot + 1 of the recovering thread
@@ -126,7 +126,7 @@ export const S_SPREAD: usize = 2688; // 16 keys and words of a leaf that becomes
 export const S_ARGUMENTS: usize = 2816; // names and UUIDs handed in by the host (256 bytes), lists of results
 export const S_VICTIM: usize = 4064; // reclaim: descriptor of a zv page, copied under the zv lock
 export const S_TABLE: usize = 4096; // codec hash table
-export const S_IN: usize = S_TABLE + 8192; // page copied in; 8 KiB leave room for any alignment and slack
+export const S_IN: usize = S_TABLE + 8192; // page copied in, with room for codecs that read or write a little behind it
 export const S_OUT: usize = S_IN + 8192; // page copied out
 export const S_PACKED: usize = S_OUT + 8192; // compressed bytes
 export const S_PAGE: usize = S_PACKED + 8192; // page being changed in part, or moved between pools

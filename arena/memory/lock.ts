@@ -2,8 +2,9 @@
 //
 //   0 = free | bits 0-7 slot + 1 | bits 8-30 generation of the slot | bit 31 somebody waits
 //
-// Order: RECLAIM_LOCK before ADMIN_LOCK and stripes, ADMIN_LOCK before a client's locks, all before FRAME_LOCK, and otherwise no lock is taken while another is held;
-// who moves a page between pools locks two stripes, the lower address first. So nothing can deadlock. What must not happen under a lock: compression, decompression, more than 64 index slots.
+// Order: RECLAIM_LOCK before ADMIN_LOCK and stripes, ADMIN_LOCK before a client's locks, all before FRAME_LOCK; beyond
+// that no lock is taken while another is held. Only who moves a page between pools takes two stripes, the lower address
+// first. So nothing can deadlock. What must not happen under a lock: compression, decompression, more than 64 slots.
 
 import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, must } from './host';
 import {

@@ -130,7 +130,7 @@ export function enterTeardown(pool: u32): void {
   atomic.store<u32>(mySlot + S_POOL3, pool);
 }
 
-/** Whether any thread's operation works on a pool. The caller's own teardown of it does not count, its operation does. */
+/** Whether any thread's operation works on a pool; the caller's teardown of it does not count, its operation does. */
 export function poolIsInUse(id: u32): bool {
   const threads = load<u32>(H_THREADS);
   for (let i: u32 = 0; i < threads; i++) {

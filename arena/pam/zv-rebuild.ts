@@ -1,8 +1,9 @@
 // Recovery of a zv heap: everything that can be derived is made anew from the blocks and the marks of recovery.
 //
 // Called while every other thread is stopped and all locks are broken, after zvMark was called for each block that
-// the index reaches, and after framesRebuild, which makes frames fit to be given back. What has no mark becomes free: blocks that were being filled or
-// freed when their thread died. May be cut short and called again, if the marks are set again first.
+// the index reaches, and after framesRebuild, which makes frames fit to be given back. What has no mark becomes free:
+// blocks that were being filled or freed when their thread died. May be cut short and called again, if the marks are
+// set again first.
 
 import { FRAME_SHIFT, FRAME_SIZE } from '../memory/layout';
 import {

@@ -11,7 +11,17 @@ import { TAG_RAW, wordOf } from '../memory/word';
 import { memoryFree } from '../pam/pam';
 import { rawCount, rawVictim, rawVictimIndex, rawVictimObject } from '../pam/raw';
 import { copyOut, decode } from './encode';
-import { discharge, handleClient, handlePool, handlePoolId, isLiveTrie, locate, trieOf, turnTo, usePool } from './handle';
+import {
+  discharge,
+  handleClient,
+  handlePool,
+  handlePoolId,
+  isLiveTrie,
+  locate,
+  trieOf,
+  turnTo,
+  usePool,
+} from './handle';
 import { moveFrom, moveTake, movedA, movedB, movedC, movedStripe, movedWord } from './move';
 import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
 import { MOVE, NOT_CHANGED_MOVED, PUBLISHED, publish } from './publish';

@@ -13,11 +13,13 @@ export const REFUSED_LIMIT: i32 = -4;
 /** The client's cap. */
 export const REFUSED_CAP: i32 = -5;
 export const REFUSED_NO_FRAME: i32 = -6;
-/** No memory for the index. */
+/** No memory for cells: of the index, or of a page of one repeated value. */
 export const REFUSED_NO_CELL: i32 = -7;
 export const REFUSED_POOL_GONE: i32 = -8;
 /** Another thread kept changing the page. */
 export const REFUSED_CONTENDED: i32 = -9;
+/** Others changed the index so often that the cells taken for it were never enough. */
+export const REFUSED_PRELOAD: i32 = -10;
 /** The caller's buffer is shorter than the page. */
 export const TOO_SHORT: i32 = -20;
 /** A persistent page does not decode to what was put. */

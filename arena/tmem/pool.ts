@@ -121,7 +121,7 @@ function clientNamed(name: usize, length: u32): i32 {
   return -1;
 }
 
-/** Opens or creates a client; its name in the arena (above 0), or a negative result. Weight and cap count at creation. */
+/** Opens or creates a client; its name in the arena, or a negative result. Weight and cap count at creation. */
 export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32): i32 {
   lock(ADMIN_LOCK);
   const id = clientNamed(name, length);

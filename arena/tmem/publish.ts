@@ -49,6 +49,8 @@ export const NOT_CHANGED_NO_MEMORY: i32 = 0;
 export const NOT_CHANGED_POOL_GONE: i32 = -1;
 /** Publishing was conditional, and the slot is not as it was. */
 export const NOT_CHANGED_MOVED: i32 = -2;
+/** Under each new lock more cells were wanted than before. */
+export const NOT_CHANGED_ROUNDS: i32 = -3;
 
 /** What a put may want more of, under new locks, because others change the same tree: a few rounds are plenty. */
 const ROUNDS_MAX: i32 = 64;
@@ -74,7 +76,7 @@ export function publish(index: u32, word: u32, mode: i32, expected: u32, version
   replaced = 0;
   reserveStart();
   const other = mode == MOVE ? movedStripe() : <usize>0;
-  let result = NOT_CHANGED_NO_MEMORY;
+  let result = NOT_CHANGED_ROUNDS;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     lockTwo(handleStripe(), other);
     if (!poolIsLive(handlePool())) {
@@ -119,7 +121,10 @@ export function publish(index: u32, word: u32, mode: i32, expected: u32, version
     }
     // Booked now: what fillReserve evicts belongs to other pools.
     count(handlePool(), N_NODES, nodesChanged());
-    if (!fillReserve()) break;
+    if (!fillReserve()) {
+      result = NOT_CHANGED_NO_MEMORY;
+      break;
+    }
   }
   count(handlePool(), N_NODES, nodesChanged());
   emptiedFree();

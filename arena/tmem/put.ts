@@ -1,6 +1,7 @@
 // put: copy a page in. Refused or stored; a refused put leaves the handle empty, so that no older page survives it.
 
 import {
+  N_ABORTED_PRELOAD,
   N_BYTES_IN,
   N_COMPRESS_POOR,
   N_CUMUL_ZBYTES,
@@ -70,11 +71,12 @@ import {
   REFUSED_MEAN_POOR,
   REFUSED_NO_CELL,
   REFUSED_NO_FRAME,
+  REFUSED_PRELOAD,
   REFUSED_POOL_GONE,
   REFUSED_POOR,
   STORED,
 } from './outcome';
-import { ANY, NOT_CHANGED_POOL_GONE, PUBLISHED, publish, replacedWord } from './publish';
+import { ANY, NOT_CHANGED_POOL_GONE, NOT_CHANGED_ROUNDS, PUBLISHED, publish, replacedWord } from './publish';
 import { reclaimForTake } from './reclaim';
 import { removeHandle } from './remove';
 import { drain } from './teardown';
@@ -174,7 +176,7 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
     if (word != 0) break;
     if (tries >= TRIES_MAX || !reclaimForTake(handleClient(), handlePersistent())) {
       unreserveLimit();
-      return fail(memoryFailure(REFUSED_NO_FRAME));
+      return fail(memoryFailure(codec == CODEC_FILL ? REFUSED_NO_CELL : REFUSED_NO_FRAME));
     }
   }
   if (codec != CODEC_FILL) memory.copy(memoryData(word), data, bytes);
@@ -231,7 +233,8 @@ function unreserveLimit(): void {
 
 /** Why publish() did not: the pool ended, or there was no memory for the index. */
 export function publishRefusal(result: i32): i32 {
-  return result == NOT_CHANGED_POOL_GONE ? REFUSED_POOL_GONE : memoryFailure(REFUSED_NO_CELL);
+  if (result == NOT_CHANGED_POOL_GONE) return REFUSED_POOL_GONE;
+  return result == NOT_CHANGED_ROUNDS ? REFUSED_PRELOAD : memoryFailure(REFUSED_NO_CELL);
 }
 
 function memoryFailure(otherwise: i32): i32 {
@@ -255,4 +258,5 @@ export function countRefusal(reason: i32): void {
   else if (reason == REFUSED_CAP) count(pool, N_OVER_CAP, 1);
   else if (reason == REFUSED_NO_FRAME) count(pool, N_NO_FRAME, 1);
   else if (reason == REFUSED_NO_CELL) count(pool, N_NO_CELL, 1);
+  else if (reason == REFUSED_PRELOAD) count(pool, N_ABORTED_PRELOAD, 1);
 }

@@ -56,7 +56,15 @@ import {
   SLOT_IDLE,
 } from '../memory/layout';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
-import { slotFollow, slotIsBusy, slotIsDead, slotLead, slotNeedsRecovery, slotNumber, slotSettle } from '../memory/slot';
+import {
+  slotFollow,
+  slotIsBusy,
+  slotIsDead,
+  slotLead,
+  slotNeedsRecovery,
+  slotNumber,
+  slotSettle,
+} from '../memory/slot';
 import {
   TAG_CELL,
   TAG_FILL,

@@ -30,7 +30,7 @@ export interface FrontswapOptions {
 export interface AreaOptions {
   /** Size of the area in slots of 4096 bytes, at most 2^32. */
   slots: number;
-  /** Low bits of the offset that go into the oid, 0 to 16. Fixed while the area exists: an area found in the store keeps its own. */
+  /** Low bits of the offset that go into the oid, 0 to 16. An area found in the store keeps its own. */
   swizzleBits?: number;
   /** Every page also goes to the device. */
   writethrough?: boolean;

@@ -45,8 +45,8 @@ export class Arenas {
   }
 
   /**
-   * A call into an arena threw: recovers. Returns the operation's result if it had taken effect before it was cut short,
-   * undefined if it is to be repeated.
+   * A call into an arena threw: recovers. Returns the operation's result if it had taken effect before it was cut
+   * short, undefined if it is to be repeated.
    *
    * @throws TmemError TMEM_ERR_BUSY, TMEM_ERR_DAMAGED
    */
@@ -72,8 +72,8 @@ export class Arenas {
   }
 
   /**
-   * Cleans up after threads that ended, waiting for running operations for at most `waitMs`. False when they did not end
-   * in time: to be tried again.
+   * Cleans up after threads that ended, waiting for running operations for at most `waitMs`. False when they did not
+   * end in time: to be tried again.
    */
   tryRecover(waitMs: number): boolean {
     try {

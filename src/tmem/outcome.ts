@@ -26,7 +26,7 @@ export type PutOutcome =
   | 'off';
 
 /** By minus the arena's code. */
-const REFUSALS: readonly PutOutcome[] = [
+const REFUSALS: readonly (PutOutcome | undefined)[] = [
   'stored',
   'frozen',
   'compresses-poorly',
@@ -36,6 +36,8 @@ const REFUSALS: readonly PutOutcome[] = [
   'no-memory',
   'no-memory',
   'pool-gone',
+  undefined, // contended: an error
+  'no-memory',
 ];
 
 export const CODE = { miss: 0, contended: -9, tooShort: -20, damaged: -21, notThere: -22 } as const;

@@ -1,54 +1,22 @@
 /**
- * Pool: a set of pages with one lifetime rule. The public face of the core: put, get, flush and their kin.
+ * Pool: a set of pages with one lifetime rule. The public face of the core.
  *
- * Everything here is synchronous, takes microseconds, allocates nothing on the heap for whole pages, and may be called
- * from any thread that opened the pool. A page is 1 to 4096 bytes and keeps its exact length. Any buffer that is a
- * view of the store's own memory (`store.staging`) is read and written in place.
+ * Operations on single pages are in pool-pages.ts; here are those on objects, ranges, lists and the whole pool. All may
+ * be called from any thread that opened the pool.
  */
 
 import type { Arena } from '../arena/index.ts';
-import type { Arenas } from './arenas.ts';
-import { checkBuffer, checkOffset, checkPage, checkSameLength, PAGE_BYTES } from './checks.ts';
+import { checkBuffer, checkSameLength, PAGE_BYTES } from './checks.ts';
 import { TmemError } from './errors.ts';
-import { Oid } from './oid.ts';
-import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
-import type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
+import type { Oid } from './oid.ts';
+import { outcomeOf, type PutOutcome } from './outcome.ts';
+import { GET_DEFAULT, GET_KEEP, INDEX_MAX, PoolPages } from './pool-pages.ts';
+import type { Handle } from './pool-types.ts';
 import { piecesOf, RANGE_PAGES_MAX, runRange, takeResults } from './range.ts';
 import { walkArena } from './walk.ts';
 
-const INDEX_MAX = 0xffff_ffff;
-
-const DEFAULT = 0;
-const KEEP = 1;
-const FREE = 2;
-
-export class Pool {
-  readonly name: string;
-  readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
-  readonly pam: 'zbud' | 'zv' | 'raw';
-  readonly shared: string | null;
-  protected readonly arenas: Arenas;
-  /** The pool's id in each arena. */
-  protected readonly ids: readonly number[];
-  readonly #exchanged: ExchangeResult = { length: 0, outcome: 'stored' };
+export class Pool extends PoolPages {
   readonly #rangeResults = new Int32Array(RANGE_PAGES_MAX);
-  #destroyed = false;
-
-  constructor(arenas: Arenas, ids: readonly number[], about: PoolDescription) {
-    this.arenas = arenas;
-    this.ids = ids;
-    this.name = about.name;
-    this.kind = about.kind;
-    this.codec = about.codec;
-    this.pam = about.pam;
-    this.shared = about.shared;
-  }
-
-  /** Id of the pool in the store's first arena. */
-  get id(): number {
-    return this.ids[0];
-  }
 
   /** Pages in the pool now. */
   get pages(): number {
@@ -56,188 +24,9 @@ export class Pool {
     return this.#sum((arena, id) => arena.wasm.pagesOf(id));
   }
 
-  /** Stores a page. What was there is replaced, or, when the put is refused, gone. */
-  put(oid: Oid, index: number, bytes: Uint8Array): PutOutcome {
-    this.#checkHandle(oid, index);
-    checkPage(bytes);
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const id = this.ids[at];
-    for (;;) {
-      // Again after a recovery: what was brought in may have been overwritten.
-      const source = arena.bringIn(bytes);
-      let code: number | undefined;
-      try {
-        code = arena.wasm.pagePut(
-          id,
-          oid.w0,
-          oid.w1,
-          oid.w2,
-          oid.w3,
-          oid.w4,
-          oid.w5,
-          index,
-          source,
-          bytes.length,
-        );
-      } catch (error) {
-        code = this.arenas.recoverFrom(arena, error);
-      }
-      if (code !== undefined) return outcomeOf(code);
-    }
-  }
-
-  /** Copies a page to `out`; its length, 0 = miss. A private ephemeral pool gives the page away, others keep it. */
-  get(oid: Oid, index: number, out: Uint8Array): number {
-    return this.#get(oid, index, out, DEFAULT);
-  }
-
-  /** As get; the page stays. */
-  getAndKeep(oid: Oid, index: number, out: Uint8Array): number {
-    return this.#get(oid, index, out, KEEP);
-  }
-
-  /** As get; the page is removed. */
-  getAndFree(oid: Oid, index: number, out: Uint8Array): number {
-    return this.#get(oid, index, out, FREE);
-  }
-
-  #get(oid: Oid, index: number, out: Uint8Array, mode: number): number {
-    this.#checkHandle(oid, index);
-    checkBuffer(out);
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const id = this.ids[at];
-    const target = arena.outFor(out);
-    const size = out.length;
-    for (;;) {
-      let length: number | undefined;
-      try {
-        length = arena.wasm.pageGet(
-          id,
-          oid.w0,
-          oid.w1,
-          oid.w2,
-          oid.w3,
-          oid.w4,
-          oid.w5,
-          index,
-          target,
-          size,
-          mode,
-        );
-      } catch (error) {
-        length = this.arenas.recoverFrom(arena, error);
-      }
-      if (length === undefined) continue;
-      if (length > 0) arena.takeOut(out, length);
-      else if (length < 0) this.#failedGet(length, index, out);
-      return length;
-    }
-  }
-
-  #failedGet(code: number, index: number, out: Uint8Array): never {
-    if (code === CODE.tooShort) {
-      throw new TmemError(
-        'TMEM_ERR_PAGE_LENGTH',
-        `get: the page at index ${index} is longer than the ${out.length} bytes of the buffer; nothing was changed`,
-      );
-    }
-    throw new TmemError(
-      'TMEM_ERR_DAMAGED',
-      `get: the page at index ${index} of pool '${this.name}' is damaged`,
-    );
-  }
-
-  /** Copies part of a page, from `offset` on, and leaves it there; the bytes copied (0 behind its end), -1 = miss. */
-  readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number {
-    this.#checkHandle(oid, index);
-    checkOffset('readAt', offset, 0);
-    checkBuffer(out);
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const { w0, w1, w2, w3, w4, w5 } = oid;
-    const capacity = Math.min(out.length, PAGE_BYTES);
-    const bytes = this.arenas.run(arena, () =>
-      arena.wasm.pageReadAt(this.ids[at], w0, w1, w2, w3, w4, w5, index, offset, arena.outFor(out), capacity),
-    );
-    if (bytes === CODE.notThere) return -1;
-    if (bytes < 0) this.#failedGet(bytes, index, out);
-    if (bytes > 0) arena.takeOut(out, bytes);
-    return bytes;
-  }
-
-  /** Replaces part of a page; a page that ends before it grows, with zeroes in between. Refused: nothing changed. */
-  writeAt(oid: Oid, index: number, offset: number, bytes: Uint8Array): PutOutcome | 'miss' {
-    this.#checkHandle(oid, index);
-    checkPage(bytes);
-    checkOffset('writeAt', offset, bytes.length);
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const { w0, w1, w2, w3, w4, w5 } = oid;
-    const code = this.arenas.run(arena, () => {
-      const source = arena.bringIn(bytes);
-      return arena.wasm.pageWriteAt(
-        this.ids[at],
-        w0,
-        w1,
-        w2,
-        w3,
-        w4,
-        w5,
-        index,
-        offset,
-        source,
-        bytes.length,
-      );
-    });
-    return code === CODE.notThere ? 'miss' : outcomeOf(code);
-  }
-
-  /**
-   * Stores a page and copies the one it replaces to `out` (at least as long as that page; 4096 bytes always do), in one
-   * step. A refused exchange still returns the old page and empties the handle. The object returned is reused by
-   * the pool's next exchange.
-   */
-  exchange(oid: Oid, index: number, bytes: Uint8Array, out: Uint8Array): ExchangeResult {
-    this.#checkHandle(oid, index);
-    checkPage(bytes);
-    checkBuffer(out);
-    if (out.length < PAGE_BYTES) {
-      throw new TmemError(
-        'TMEM_ERR_PAGE_LENGTH',
-        `exchange: the buffer needs ${PAGE_BYTES} bytes, got ${out.length}`,
-      );
-    }
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const { w0, w1, w2, w3, w4, w5 } = oid;
-    const length = this.arenas.run(arena, () => {
-      const source = arena.bringIn(bytes);
-      return arena.wasm.pageExchange(this.ids[at], w0, w1, w2, w3, w4, w5, index, source, bytes.length);
-    });
-    if (length === CODE.damaged) this.#failedGet(length, index, out);
-    if (length > 0) arena.takeExchanged(out, length);
-    this.#exchanged.length = Math.max(length, 0);
-    this.#exchanged.outcome = outcomeOf(length < 0 ? length : arena.wasm.pageExchanged());
-    return this.#exchanged;
-  }
-
-  /** Makes a page unreachable; whether there was one. */
-  flushPage(oid: Oid, index: number): boolean {
-    this.#checkHandle(oid, index);
-    const at = this.arenas.place(oid, index);
-    const arena = this.arenas.all[at];
-    const { w0, w1, w2, w3, w4, w5 } = oid;
-    const flushed = this.arenas.run(arena, () =>
-      arena.wasm.pageFlush(this.ids[at], w0, w1, w2, w3, w4, w5, index),
-    );
-    return flushed !== 0;
-  }
-
   /** Makes all pages of an object unreachable; how many there were. */
   flushObject(oid: Oid): number {
-    this.#checkHandle(oid, 0);
+    this.checkHandle(oid, 0);
     return this.#sum((arena, id) =>
       arena.wasm.objectFlush(id, oid.w0, oid.w1, oid.w2, oid.w3, oid.w4, oid.w5),
     );
@@ -249,7 +38,7 @@ export class Pool {
     return this.#sum((arena, id) => Math.max(arena.wasm.emptyPool(id), 0));
   }
 
-  /** Stores whole pages (4096 bytes each) under consecutive indexes; how many were. `outcomes[i]` says how page i fared. */
+  /** Stores whole pages (4096 bytes) under consecutive indexes; how many were. `outcomes[i]` says how page i fared. */
   putRange(oid: Oid, firstIndex: number, bytes: Uint8Array, outcomes?: PutOutcome[]): number {
     const pages = this.#checkRange(oid, firstIndex, bytes);
     let stored = 0;
@@ -281,12 +70,12 @@ export class Pool {
    * each page's length, 0 = miss. What `out` holds behind short and missed pages is left as it was.
    */
   getRange(oid: Oid, firstIndex: number, out: Uint8Array, lengths?: number[]): number {
-    return this.#getRange(oid, firstIndex, out, lengths, DEFAULT);
+    return this.#getRange(oid, firstIndex, out, lengths, GET_DEFAULT);
   }
 
   /** As getRange; the pages stay. */
   getRangeAndKeep(oid: Oid, firstIndex: number, out: Uint8Array, lengths?: number[]): number {
-    return this.#getRange(oid, firstIndex, out, lengths, KEEP);
+    return this.#getRange(oid, firstIndex, out, lengths, GET_KEEP);
   }
 
   #getRange(
@@ -319,9 +108,9 @@ export class Pool {
         let length = any ? this.#rangeResults[i] : 0;
         if (length > 0 && !inArena) {
           const start = (from + i) * PAGE_BYTES;
-          length = this.#get(oid, first + i, out.subarray(start, start + PAGE_BYTES), mode);
+          length = this.getPage(oid, first + i, out.subarray(start, start + PAGE_BYTES), mode);
         }
-        if (length < 0) this.#failedGet(length, first + i, out);
+        if (length < 0) this.failedGet(length, first + i, out);
         if (lengths !== undefined) lengths[from + i] = length;
         if (length > 0) found++;
       }
@@ -355,7 +144,7 @@ export class Pool {
     for (const [at, arena] of this.arenas.all.entries()) {
       this.arenas.run(arena, () => arena.wasm.removePool(this.ids[at]));
     }
-    this.#destroyed = true;
+    this.destroyed = true;
   }
 
   /** Whether the buffer is a view of the store's only arena. */
@@ -371,29 +160,9 @@ export class Pool {
     return sum;
   }
 
-  /** @throws TmemError TMEM_ERR_CLOSED, TMEM_ERR_POOL_GONE */
-  protected checkUsable(): void {
-    this.arenas.check();
-    if (this.#destroyed) {
-      throw new TmemError('TMEM_ERR_POOL_GONE', `pool '${this.name}' was destroyed; open it again by name`);
-    }
-  }
-
-  #checkHandle(oid: Oid, index: number): void {
-    this.checkUsable();
-    if (!(oid instanceof Oid))
-      throw new TmemError('TMEM_ERR_TYPE', 'oid: expected an Oid; make one with Oid.from…');
-    if (typeof index !== 'number' || index >>> 0 !== index) {
-      throw new TmemError(
-        'TMEM_ERR_INDEX',
-        `index: got ${String(index)}, allowed are whole numbers from 0 to ${INDEX_MAX}`,
-      );
-    }
-  }
-
   /** Number of whole pages in a range's buffer. */
   #checkRange(oid: Oid, firstIndex: number, bytes: Uint8Array): number {
-    this.#checkHandle(oid, firstIndex);
+    this.checkHandle(oid, firstIndex);
     checkBuffer(bytes);
     if (bytes.length === 0 || bytes.length % PAGE_BYTES !== 0) {
       throw new TmemError(

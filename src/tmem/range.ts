@@ -34,8 +34,8 @@ export function* piecesOf(
 }
 
 /**
- * Runs a range call (`call(from)` does the pages from `from` on) and takes down its results: outcomes or lengths. When it
- * is cut short by a dead thread's lock, it goes on behind the last page that took effect.
+ * Runs a range call (`call(from)` does the pages from `from` on) and takes down its results: outcomes or lengths. When
+ * it is cut short by a dead thread's lock, it goes on behind the last page that took effect.
  */
 export function runRange(
   arenas: Arenas,

@@ -242,7 +242,7 @@ export function attach(token: StoreToken): Store {
     throw arena === 'full'
       ? new TmemError(
           'TMEM_ERR_TOO_MANY_THREADS',
-          `attach: all ${settings.threads} thread slots are taken; close the store in threads that end, or raise threads`,
+          `attach: all ${settings.threads} thread slots are taken; close the store where threads end, or raise threads`,
         )
       : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
   }

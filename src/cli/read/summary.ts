@@ -98,7 +98,7 @@ function fairness({ threads, memoryBytes, dataBytes }: ReadResult): string[] {
     threads === 1
       ? ['The LRU has all of the memory to itself.']
       : [
-          `Buffers cannot be shared: each of the ${threads} threads has an LRU of ${share} of its own, while tmem is one`,
+          `Buffers cannot be shared: each of the ${threads} threads has its own LRU of ${share}, while tmem is one`,
           'for all (--threads 1 compares without that).',
         ];
   lines.push(
@@ -118,8 +118,8 @@ export function summaryText(result: ReadResult): string {
   const changed = tmem.tally.changed + lru.tally.changed;
   const lines = [
     `${formatByteSize(dataBytes)} in ${files} files, read through ${formatByteSize(memoryBytes)} ` +
-      `(${formatByteSize(hotBytes)} of it for uncompressed pages), ${threads} ${threads === 1 ? 'thread' : 'threads'}, ` +
-      `codec ${codec}, seed ${seed}, skew ${skew}`,
+      `(${formatByteSize(hotBytes)} of it for uncompressed pages), ` +
+      `${threads} ${threads === 1 ? 'thread' : 'threads'}, codec ${codec}, seed ${seed}, skew ${skew}`,
     '',
     ...aligned(rows(result)),
     '',
