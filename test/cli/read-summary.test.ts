@@ -54,7 +54,7 @@ test('columns are aligned', () => {
 });
 
 test('the terms of the comparison are stated', () => {
-  expect(summaryText(result())).toMatch(/each of the 2 threads has an LRU of 8 MiB/);
+  expect(summaryText(result())).toMatch(/each of the 2 threads has its own LRU of 8 MiB/);
   expect(summaryText(result({ threads: 1 }))).toMatch(/The LRU has all of the memory to itself/);
   expect(summaryText(result())).not.toMatch(/The data fits/);
   expect(summaryText(result({ dataBytes: 2 ** 20 }))).toMatch(/The data fits into the memory/);

@@ -6,7 +6,7 @@ import { type CachedFile, PageCache } from '../../cleancache/index.ts';
 import { attach, PAGE_BYTES, type Store } from '../../zcache/index.ts';
 import { Handles } from './handles.ts';
 import type { StoreToken } from './job-store.ts';
-import type { PlannedFile } from './plan.ts';
+import { type PlannedFile, pagesOf } from './plan.ts';
 import type { Levels, Reader } from './reader.ts';
 import { REQUEST_BYTES } from './sequence.ts';
 
@@ -20,6 +20,7 @@ export class StoreReader implements Reader {
   readonly #store: Store;
   readonly #cache: PageCache;
   readonly #handles: Handles<CachedFile>;
+  #pages = 0;
   readonly #buffer = new Uint8Array(REQUEST_BYTES);
 
   constructor({ share, hotBytes }: StoreToken, handlesMax: number) {
@@ -33,6 +34,7 @@ export class StoreReader implements Reader {
   async read(file: PlannedFile, position: number, length: number): Promise<Uint8Array> {
     const handle = await this.#handles.of(file.path);
     const { bytesRead } = await handle.read(this.#buffer, 0, length, position);
+    this.#pages += pagesOf(bytesRead);
     return this.#buffer.subarray(0, bytesRead);
   }
 
@@ -41,7 +43,8 @@ export class StoreReader implements Reader {
     return {
       hotPages: hot.succ_gets,
       compressedPages: cold.succ_gets,
-      sourcePages: cold.failed_gets,
+      // What neither level had, files that changed a moment ago (which are not cached) included.
+      sourcePages: this.#pages - hot.succ_gets - cold.succ_gets,
       sourceBytes,
     };
   }
