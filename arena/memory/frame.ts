@@ -133,6 +133,8 @@ export function frameTake(client: u32, kind: u32, hint: u32): u32 {
   if (frame == 0) {
     discharge(client, kind);
     takeFailure = TAKE_NONE_FREE;
+  } else {
+    noteMost(client, kind);
   }
   return frame;
 }
@@ -176,13 +178,22 @@ function charge(client: u32, kind: u32): bool {
     atomic.sub<u32>(address + C_FRAMES, 1);
     return false;
   }
-  if (frames > load<u32>(address + C_FRAMES_MAX)) store<u32>(address + C_FRAMES_MAX, frames);
   atomic.add<u32>(address + C_KINDS + (kind << 2), 1);
-  const group = address + C_GROUPS + (groupOf(kind) << 2);
-  const grouped = atomic.add<u32>(group, 1) + 1;
-  const groupMax = group + (C_GROUPS_MAX - C_GROUPS);
-  if (grouped > load<u32>(groupMax)) store<u32>(groupMax, grouped);
+  atomic.add<u32>(address + C_GROUPS + (groupOf(kind) << 2), 1);
   return true;
+}
+
+/** Notes new highest counts, once the frame that was charged is there. */
+function noteMost(client: u32, kind: u32): void {
+  const address = clientAddress(client);
+  if (address == 0) return;
+  const group = address + C_GROUPS + (groupOf(kind) << 2);
+  raise(address + C_FRAMES_MAX, atomic.load<u32>(address + C_FRAMES));
+  raise(group + (C_GROUPS_MAX - C_GROUPS), atomic.load<u32>(group));
+}
+
+function raise(cell: usize, count: u32): void {
+  if (count > load<u32>(cell)) store<u32>(cell, count);
 }
 
 /** zbud, zv, raw, everything else. */

@@ -54,6 +54,8 @@ export const NOT_CHANGED_ROUNDS: i32 = -3;
 
 /** What a put may want more of, under new locks, because others change the same tree: a few rounds are plenty. */
 const ROUNDS_MAX: i32 = 64;
+/** Frames lost again to other threads, and steps of freeing what was flushed, before a put gives up. */
+const FILL_TRIES_MAX: i32 = 1000;
 
 /** Publish over whatever is there. */
 export const ANY: i32 = 0;
@@ -168,7 +170,7 @@ function publishObject(index: u32, word: u32): bool {
 
 /** Takes the cells that are wanted, reclaiming ephemeral pages when there is no frame for them. */
 function fillReserve(): bool {
-  for (let tries = 0; tries < ROUNDS_MAX; tries++) {
+  for (let tries = 0; tries < FILL_TRIES_MAX; tries++) {
     if (reserveFill(handleClient(), !handlePersistent()) < 0) return true;
     if (!reclaimForTake(handleClient(), handlePersistent())) return false;
   }

@@ -1,7 +1,7 @@
 // Reclaim of slab frames: evicts what the cells of one frame of an ephemeral pool's index lead to. Used when a
 // client has more such frames than others, that is when its pages hardly take any frames (same-filled pages).
 //
-//   objects         the whole object                   leaves, lowest nodes   their pages, at most 64 each
+//   objects         small ones, wholly                 leaves, lowest nodes   their pages, at most 64 each
 //   page cells      the page                           higher nodes, tries    nothing: they go with what is below
 
 import { N_EVICTED, N_NODES, count } from '../memory/counters';
@@ -32,6 +32,8 @@ import { doomObject, drain, noteDoomed } from './teardown';
 import { LEAF_ENTRIES, LEAF_OBJECT, nodeKey, nodeLevel, nodeObject } from './node';
 import { treeTakeUnit } from './tree';
 
+/** An object with more pages is not evicted for its one cell: pages that are used would go with it. */
+const OBJECT_PAGES_MAX: u32 = 64;
 /** Steps of freeing the evicted objects of a frame; the rest is left to later calls of drain(). */
 const DRAIN_STEPS: i32 = 256;
 
@@ -111,12 +113,13 @@ function evictUnit(object: usize, key: u32, cell: usize): u32 {
   return taken > 0 ? taken : 0;
 }
 
+/** Evicts an object with all its pages, unless they are many: those go with their own leaves and nodes. */
 function evictObject(object: usize): u32 {
   const stripe = lockObject(object);
   if (stripe == 0) return 0;
   const place = objectPlace(object);
   const pool = lockedObjectPool();
-  if (placeState(place) != OBJECT_LIVE) {
+  if (placeState(place) != OBJECT_LIVE || load<u32>(object + O_PAGES) > OBJECT_PAGES_MAX) {
     unlockObject(stripe);
     letGoObject();
     return 0;
