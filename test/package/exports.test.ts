@@ -6,10 +6,40 @@ import { expect, test } from 'vitest';
 import { manifest, root } from './repository.ts';
 
 const names: Record<string, readonly string[]> = {
-  '.': ['Oid', 'TmemError', 'attach', 'open'],
-  './cleancache': [],
-  './frontswap': [],
-  './zcache': [],
+  '.': ['Oid', 'PAGE_BYTES', 'TmemError', 'attach', 'open', 'prometheusText'],
+  './cleancache': [
+    'CachedFile',
+    'Cleancache',
+    'CleancacheFs',
+    'MapCleancacheBackend',
+    'PageCache',
+    'ZcacheCleancacheBackend',
+    'cleancache',
+    'openCached',
+  ],
+  './frontswap': [
+    'FileDevice',
+    'Frontswap',
+    'FrontswapArea',
+    'MapFrontswapBackend',
+    'MemoryDevice',
+    'SwapDevice',
+    'ZcacheFrontswapBackend',
+    'frontswap',
+  ],
+  './zcache': [
+    'ERROR_CODES',
+    'EVENT_NAMES',
+    'OID_BYTES',
+    'Oid',
+    'PAGE_BYTES',
+    'PROMETHEUS_CONTENT_TYPE',
+    'TmemError',
+    'attach',
+    'open',
+    'prometheusText',
+    'publish',
+  ],
 };
 
 /** Exported names of a subpath, as Node resolves it for a user of the package. */
