@@ -65,10 +65,11 @@ export class CachedFile implements AsyncDisposable {
     try {
       const request = readArguments<T>(first, second, length, position);
       const { buffer, out } = request;
-      if (request.position === undefined) {
-        return { bytesRead: await this.#atCursor((start) => this.#readAt(out, start)), buffer };
-      }
-      return { bytesRead: await this.#readAt(out, request.position), buffer };
+      const read =
+        request.position === undefined
+          ? this.#atCursor((start) => this.#readAt(out, start))
+          : this.#readAt(out, request.position);
+      return { bytesRead: typeof read === 'number' ? read : await read, buffer };
     } finally {
       this.#end();
     }
@@ -163,34 +164,41 @@ export class CachedFile implements AsyncDisposable {
     if (this.#operations === 0) this.#idle?.();
   }
 
-  async #readAt(out: Uint8Array, position: number): Promise<number> {
+  #readAt(out: Uint8Array, position: number): Promise<number> | number {
     if (out.length === 0) return 0;
     const check = this.#reader.check();
-    if (check !== undefined) await check;
-    return this.#reader.read(out, position);
+    if (check === undefined) return this.#reader.read(out, position);
+    return check.then(() => this.#reader.read(out, position));
   }
 
   /** Reads without a position take turns: each begins where the one before ended. */
-  #atCursor(read: (start: number) => Promise<number>): Promise<number> {
+  #atCursor(read: (start: number) => Promise<number> | number): Promise<number> | number {
+    const begin = () => read(this.#cursor);
     const turn = this.#cursorTurn;
-    const mine = this.#inTurn(turn, read);
-    // The next one in line does not care whether this one failed, and the last one leaves the line empty.
-    const over = () => {
-      if (this.#cursorTurn === settled) this.#cursorTurn = undefined;
-    };
-    const settled: Promise<void> = mine.then(over, over);
-    this.#cursorTurn = settled;
+    // The next one in line does not care whether this one failed.
+    const bytes = turn === undefined ? begin() : turn.then(begin, begin);
+    if (typeof bytes === 'number') {
+      this.#cursor += bytes;
+      return bytes;
+    }
+    const mine: Promise<number> = bytes.then(
+      (read) => {
+        this.#cursor += read;
+        this.#leave(mine);
+        return read;
+      },
+      (error) => {
+        this.#leave(mine);
+        throw error;
+      },
+    );
+    this.#cursorTurn = mine;
     return mine;
   }
 
-  async #inTurn(
-    turn: Promise<unknown> | undefined,
-    read: (start: number) => Promise<number>,
-  ): Promise<number> {
-    if (turn !== undefined) await turn;
-    const bytes = await read(this.#cursor);
-    this.#cursor += bytes;
-    return bytes;
+  /** The last one leaves the line empty. */
+  #leave(turn: Promise<unknown>): void {
+    if (this.#cursorTurn === turn) this.#cursorTurn = undefined;
   }
 
   async #readToEnd(start: number): Promise<Buffer> {

@@ -6,6 +6,7 @@
  * and that had settled by then (page-source.ts).
  */
 
+import type { Oid } from '../zcache/index.ts';
 import type { CachedFileSettings } from './cached-file-options.ts';
 import { CheckGate } from './check-gate.ts';
 import type { PageCache } from './page-cache.ts';
@@ -55,8 +56,10 @@ export class CachedReader {
     const now = this.#cache.now();
     const ageMs = now - this.#seenAtMs;
     if (this.#maxStaleMs > 0 && ageMs >= 0 && ageMs <= this.#maxStaleMs) return undefined;
-    const known = this.#identity;
-    if (known === undefined || !this.#source.isUnchangedNow(known)) return this.#gate.ask();
+    const identity = this.#source.identityNow();
+    const before = this.#identity;
+    if (identity === undefined || (before !== undefined && identity !== before)) return this.#gate.ask();
+    this.#identity = identity;
     this.#seenAtMs = now;
     return undefined;
   }
@@ -136,7 +139,7 @@ export class CachedReader {
     const keeps = active || cache.admitsFirstRead;
     const start = Math.max(position, missing[0]! * PAGE_BYTES);
     const end = Math.min(position + out.length, (missing.at(-1)! + 1) * PAGE_BYTES);
-    const part = out.subarray(start - position, end - position);
+    const part = end - start === out.length ? out : out.subarray(start - position, end - position);
 
     const ahead = this.#readahead.find(identity, start, end);
     if (ahead !== undefined) {
@@ -145,49 +148,34 @@ export class CachedReader {
       if (keeps) cache.keep(identity, ahead, missing, active);
       return out.length;
     }
-    const other = cache.reads.find(identity.keyText, start, end);
+    const other = cache.reads.find(identity.key, start, end);
     if (other !== undefined && (await other.join(start, part)) === part.length) {
       cache.counters.joined_reads++;
       return out.length;
     }
-    const read = await this.#readSource(identity, start, part, keeps);
+    const sequential = this.#sequentialReads >= SEQUENTIAL_READS_MIN;
+    const larger = sequential ? this.#readahead.plan(identity, start, end) : undefined;
+    const read = larger ?? (keeps ? wholePages(identity, start, part) : new SourceRead(start, [part]));
+    try {
+      await this.#run(read, identity.key);
+    } finally {
+      if (larger !== undefined) this.#readahead.keep(identity, larger);
+    }
+    larger?.copy(start, part);
     if (keeps) cache.keep(identity, read, missing, active);
     const readEnd = Math.min(end, read.start + read.bytes);
     return readEnd === end ? out.length : Math.max(start, readEnd) - position;
   }
 
-  /** Reads `part` from `start`: more of it for a sequential reader, whole pages if they are to be kept. */
-  async #readSource(
-    identity: SourceIdentity,
-    start: number,
-    part: Uint8Array,
-    keeps: boolean,
-  ): Promise<SourceRead> {
-    const sequential = this.#sequentialReads >= SEQUENTIAL_READS_MIN;
-    const larger = sequential ? this.#readahead.plan(identity, start, start + part.length) : undefined;
-    if (larger !== undefined) {
-      try {
-        await this.#run(larger, identity.keyText);
-      } finally {
-        this.#readahead.keep(identity, larger);
-      }
-      larger.copy(start, part);
-      return larger;
-    }
-    const read = keeps ? wholePages(identity, start, part) : new SourceRead(start, [part]);
-    await this.#run(read, identity.keyText);
-    return read;
-  }
-
   /** Runs a read of the source; others may join it if it is known of which state it is. */
-  async #run(read: SourceRead, keyText?: string): Promise<number> {
+  async #run(read: SourceRead, key?: Oid): Promise<number> {
     const { counters, reads } = this.#cache;
-    const shared = keyText !== undefined && reads.add(keyText, read);
+    const shared = key !== undefined && reads.add(key, read);
     let bytes = 0;
     try {
       bytes = await this.#source.read(read.pieces, read.start);
     } finally {
-      if (shared) reads.remove(keyText, read);
+      if (shared) reads.remove(read);
       read.finish(bytes);
     }
     counters.source_reads++;

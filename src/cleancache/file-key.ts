@@ -10,22 +10,23 @@
  */
 
 import type { BigIntStats } from 'node:fs';
+import { Oid } from '../zcache/index.ts';
+
+/** Inode and ctime, as 64-bit words and as halves: the words of an oid. */
+const whole = new BigUint64Array(2);
+const words = new Uint32Array(whole.buffer);
 
 /** dev, size and mtime, as 64-bit words and as the halves that are mixed. */
 const rest = new BigUint64Array(3);
 const halves = new Uint32Array(rest.buffer);
 
-export function fileKey({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): Uint8Array<ArrayBuffer> {
-  const key = new BigUint64Array(3);
-  key[0] = ino;
-  key[1] = ctimeNs;
+export function fileKey({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): Oid {
+  whole[0] = ino;
+  whole[1] = ctimeNs;
   rest[0] = dev;
   rest[1] = size;
   rest[2] = mtimeNs;
-  const words = new Uint32Array(key.buffer);
-  words[4] = mix(0x9e3779b9);
-  words[5] = mix(0x7f4a7c15);
-  return new Uint8Array(key.buffer);
+  return Oid.fromWords([words[0]!, words[1]!, words[2]!, words[3]!, mix(0x9e3779b9), mix(0x7f4a7c15)]);
 }
 
 /** Multiply, rotate and add each half, then let the high bits reach the low ones. `seed`: any odd number. */

@@ -10,13 +10,13 @@
  * open file.)
  *
  * On devices of this machine fstat answers from memory and is called synchronously: 1 to 2 µs instead of 10 for a
- * trip through the thread pool, which would be more than the read that it guards.
+ * trip through the thread pool, which would be more than the read that it guards. For the same reason it is closed
+ * synchronously there: closing what was only read frees memory and nothing else, unless the file was deleted.
  *
  * Callbacks of node:fs are wrapped here because its promises cost 2 to 3 µs more a call, a fifth of a read of 8 KiB.
  */
 
 import fs from 'node:fs';
-import { Oid } from '../zcache/index.ts';
 import { fileKey } from './file-key.ts';
 import { localDevices } from './local-devices.ts';
 import { type PageSource, SETTLED_AFTER_MS, type SourceIdentity } from './page-source.ts';
@@ -59,15 +59,19 @@ export class FileSource implements PageSource {
     return new FileSource(path, await openFile(path), openedAtMs, now);
   }
 
-  isUnchangedNow(identity: SourceIdentity): boolean {
-    if (!this.#fromMemory || this.#identity !== identity) return false;
-    return isSame(fstatNow(this.#file.fd), this.#stats as fs.BigIntStats);
+  identityNow(): SourceIdentity | undefined {
+    if (!this.#fromMemory || this.#lost) return undefined;
+    const stats = fstatNow(this.#file.fd);
+    if (this.#stats !== undefined) return isSame(stats, this.#stats) ? this.#identity : undefined;
+    // That it may be so was a guess, which `identity` finds out.
+    if (!localDevices.known(stats.dev) || this.#wasTaken(stats)) return undefined;
+    return this.#settleOn(stats, true);
   }
 
-  /** One call at a time: `CachedFile` sees to that. */
+  /** One call at a time: `CheckGate` sees to that. */
   async identity(): Promise<SourceIdentity | undefined> {
     for (let reopened = 0; ; reopened++) {
-      const stats = this.#fromMemory ? fstatNow(this.#file.fd) : await this.#use((fd) => fstat(fd));
+      const stats = this.#fromMemory ? fstatNow(this.#file.fd) : await this.#fstat();
       const isLocal = localDevices.isLocal(stats.dev, this.path);
       this.#fromMemory = typeof isLocal === 'boolean' ? isLocal : await isLocal;
       if (!this.#lost && this.#stats !== undefined && isSame(stats, this.#stats)) return this.#identity;
@@ -78,27 +82,41 @@ export class FileSource implements PageSource {
         await this.#reopen();
         continue;
       }
-      this.#lost = !found;
-      this.#stats = stats;
-      this.#identity = found && stats.isFile() ? identityOf(stats) : undefined;
-      return this.#identity;
+      return this.#settleOn(stats, found);
     }
   }
 
   read(buffers: readonly Uint8Array[], position: number): Promise<number> {
-    return this.#use((fd) =>
-      buffers.length === 1 ? read(fd, buffers[0]!, position) : readv(fd, buffers, position),
-    );
+    return this.#use<number>((fd, done) => {
+      const [buffer] = buffers;
+      if (buffers.length === 1) fs.read(fd, buffer!, 0, buffer!.length, position, done);
+      else fs.readv(fd, buffers, position, done);
+    });
   }
 
   /** What fstat says of the open file. */
   stat(options?: fs.StatOptions): Promise<fs.Stats | fs.BigIntStats> {
-    return this.#use((fd) => promised<fs.Stats | fs.BigIntStats>((done) => fs.fstat(fd, options, done)));
+    return this.#use<fs.Stats | fs.BigIntStats>((fd, done) => fs.fstat(fd, options, done));
   }
 
   /** Only after the last operation has ended: `CachedFile` waits for it. */
-  close(): Promise<void> {
-    return closeFile(this.#file.fd);
+  async close(): Promise<void> {
+    const { fd } = this.#file;
+    // Who closes a deleted file last waits until its blocks are free: not on this thread.
+    if (this.#fromMemory && this.#identity !== undefined) fs.closeSync(fd);
+    else await closeFile(fd);
+  }
+
+  /** The look at the file told its state; `found`: the path leads to it. */
+  #settleOn(stats: fs.BigIntStats, found: boolean): SourceIdentity | undefined {
+    this.#lost = !found;
+    this.#stats = stats;
+    this.#identity = found && stats.isFile() ? identityOf(stats) : undefined;
+    return this.#identity;
+  }
+
+  #fstat(): Promise<fs.BigIntStats> {
+    return this.#use<fs.BigIntStats>((fd, done) => fs.fstat(fd, { bigint: true }, done));
   }
 
   /** Whether the path may have been taken from the file between its open and the first look at it. */
@@ -106,15 +124,19 @@ export class FileSource implements PageSource {
     return stats.nlink === 0n || newestMs(stats) >= this.#openedAtMs - SETTLED_AFTER_MS;
   }
 
-  async #use<T>(operation: (fd: number) => Promise<T>): Promise<T> {
+  /** Runs an operation on the descriptor, which stays open until it has ended. */
+  #use<T>(operation: (fd: number, done: Done<T>) => void): Promise<T> {
     const file = this.#file;
-    file.users++;
-    try {
-      return await operation(file.fd);
-    } finally {
-      file.users--;
-      if (file.users === 0 && file.retired) await closeFile(file.fd);
-    }
+    return new Promise((resolve, reject) => {
+      operation(file.fd, (error, value) => {
+        file.users--;
+        closeUnused(file);
+        if (error === null) resolve(value);
+        else reject(error);
+      });
+      // Here, because an operation that throws has not begun.
+      file.users++;
+    });
   }
 
   async #reopen(): Promise<void> {
@@ -133,8 +155,13 @@ export class FileSource implements PageSource {
     this.#stats = undefined;
     this.#identity = undefined;
     old.retired = true;
-    if (old.users === 0) await closeFile(old.fd);
+    closeUnused(old);
   }
+}
+
+/** Nobody waits for it, and how closing what was only read may fail is nothing that a reader of the new file can use. */
+function closeUnused(file: OpenFile): void {
+  if (file.retired && file.users === 0) fs.close(file.fd, () => {});
 }
 
 function isSameFile(a: fs.BigIntStats, b: fs.BigIntStats): boolean {
@@ -156,13 +183,7 @@ function newestMs({ mtimeNs, ctimeNs }: fs.BigIntStats): number {
 }
 
 function identityOf(stats: fs.BigIntStats): SourceIdentity {
-  const key = fileKey(stats);
-  return {
-    key: Oid.fromBytes(key),
-    keyText: String.fromCharCode(...new Uint16Array(key.buffer)),
-    size: Number(stats.size),
-    changedAtMs: newestMs(stats),
-  };
+  return { key: fileKey(stats), size: Number(stats.size), changedAtMs: newestMs(stats) };
 }
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
@@ -179,12 +200,7 @@ function promised<T>(start: (done: Done<T>) => void): Promise<T> {
 const openFile = (path: string) => promised<number>((done) => fs.open(path, 'r', done));
 const closeFile = (fd: number) =>
   promised<void>((done) => fs.close(fd, (error) => done(error ?? null, undefined)));
-const fstat = (fd: number) => promised<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done));
 const fstatNow = (fd: number) => fs.fstatSync(fd, { bigint: true });
-const read = (fd: number, buffer: Uint8Array, position: number) =>
-  promised<number>((done) => fs.read(fd, buffer, 0, buffer.length, position, done));
-const readv = (fd: number, buffers: readonly Uint8Array[], position: number) =>
-  promised<number>((done) => fs.readv(fd, buffers, position, done));
 
 function isGone(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;

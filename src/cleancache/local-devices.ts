@@ -36,9 +36,14 @@ class LocalDevices {
     return this.#directories.has(dirname(path));
   }
 
+  /** Whether `device` is one of this machine; undefined if nobody asked `isLocal` yet. */
+  known(device: bigint): boolean | undefined {
+    return this.#devices.get(device);
+  }
+
   /** Whether `device`, where `path` is, is one of this machine. Waits the first time only. */
   isLocal(device: bigint, path: string): boolean | Promise<boolean> {
-    const known = this.#devices.get(device);
+    const known = this.known(device);
     if (known === undefined) return this.#find(device, path);
     if (known) this.#remember(path);
     return known;

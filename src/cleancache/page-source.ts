@@ -9,8 +9,6 @@ import type { Oid } from '../zcache/index.ts';
 
 export interface SourceIdentity {
   readonly key: Oid;
-  /** The same as `key`, as text. */
-  readonly keyText: string;
   /** Bytes. */
   readonly size: number;
   /** When the source last changed, by its own clock; milliseconds since 1970. */
@@ -24,10 +22,10 @@ export interface PageSource {
    */
   identity(): Promise<SourceIdentity | undefined>;
   /**
-   * Whether the source is surely still in the state `identity`, if that can be told without waiting. False: ask
-   * `identity()`.
+   * The same as `identity()`, if it can be told without waiting: the first state of the source, and that it is still
+   * in the state it was in. Undefined: ask `identity()`.
    */
-  isUnchangedNow(identity: SourceIdentity): boolean;
+  identityNow(): SourceIdentity | undefined;
   /** Reads into `buffers`, one after the other, from `position` (bytes). Bytes read; less only at the end. */
   read(buffers: readonly Uint8Array[], position: number): Promise<number>;
   close(): Promise<void>;

@@ -9,7 +9,9 @@
  * the read ends, before anyone can touch those pieces again.
  */
 
-/** Reads under way that others may join, in one thread. More run as well, unshared. */
+import type { Oid } from '../zcache/index.ts';
+
+/** Reads under way that others may join, in one thread. More run as well, unshared. Few enough to go through all. */
 const SHARED_READS_MAX = 64;
 
 /** Who may wait for one read. More read for themselves. */
@@ -75,31 +77,34 @@ export class SourceRead {
   }
 }
 
-/** The reads of a thread that are under way, by the state of the source they read. */
+/** A read that others may join, and the state of the source it reads. */
+interface ListedRead {
+  readonly key: Oid;
+  readonly read: SourceRead;
+}
+
+/** The reads of a thread that are under way. */
 export class SourceReads {
-  readonly #underWay = new Map<string, SourceRead[]>();
-  #count = 0;
+  readonly #underWay: ListedRead[] = [];
 
   /** A read under way that will have all bytes from `start` to `end`. */
-  find(keyText: string, start: number, end: number): SourceRead | undefined {
-    const reads = this.#underWay.get(keyText);
-    return reads?.find((read) => read.start <= start && read.end >= end && read.joinable);
+  find(key: Oid, start: number, end: number): SourceRead | undefined {
+    for (const { key: ofRead, read } of this.#underWay) {
+      if (read.start <= start && read.end >= end && read.joinable && ofRead.equals(key)) return read;
+    }
+    return undefined;
   }
 
   /** Lets others join `read` until `remove`; false if too many are under way, then nobody can. */
-  add(keyText: string, read: SourceRead): boolean {
-    if (this.#count === SHARED_READS_MAX) return false;
-    this.#count++;
-    const reads = this.#underWay.get(keyText);
-    if (reads === undefined) this.#underWay.set(keyText, [read]);
-    else reads.push(read);
+  add(key: Oid, read: SourceRead): boolean {
+    if (this.#underWay.length === SHARED_READS_MAX) return false;
+    this.#underWay.push({ key, read });
     return true;
   }
 
-  remove(keyText: string, read: SourceRead): void {
-    const reads = this.#underWay.get(keyText) as SourceRead[];
-    this.#count--;
-    if (reads.length === 1) this.#underWay.delete(keyText);
-    else reads.splice(reads.indexOf(read), 1);
+  remove(read: SourceRead): void {
+    const place = this.#underWay.findIndex((listed) => listed.read === read);
+    const last = this.#underWay.pop()!;
+    if (place < this.#underWay.length) this.#underWay[place] = last;
   }
 }
