@@ -10,6 +10,7 @@ import { getRandomValues } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import { ArenaAbort, abort, asAbort } from './abort.ts';
 import { type ArenaFunctions, type ArenaLayout, layoutOf } from './exports.ts';
+import type { ArenaMemory, ArenaModule } from './module.ts';
 
 const FRAME_BYTES = 4096;
 const WASM_PAGE_BYTES = 65_536;
@@ -27,7 +28,7 @@ export interface ArenaSizes {
 }
 
 export class Arena {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: ArenaMemory;
   readonly buffer: SharedArrayBuffer;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
@@ -45,7 +46,7 @@ export class Arena {
   readonly #out: number;
   readonly #copySource: Buffer;
 
-  private constructor(memory: WebAssembly.Memory, wasm: ArenaFunctions, layout: ArenaLayout) {
+  private constructor(memory: ArenaMemory, wasm: ArenaFunctions, layout: ArenaLayout) {
     this.memory = memory;
     this.buffer = memory.buffer;
     this.bytes = new Uint8Array(memory.buffer);
@@ -62,9 +63,9 @@ export class Arena {
   }
 
   /** Makes and formats a new arena. Undefined when the fixed tables would not leave room for pages. */
-  static create(module: WebAssembly.Module, sizes: ArenaSizes): Arena | undefined {
+  static create(module: ArenaModule, sizes: ArenaSizes): Arena | undefined {
     const pages = Math.floor(sizes.bytes / WASM_PAGE_BYTES);
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const memory: ArenaMemory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     const { wasm, layout } = instantiate(module, memory);
     const frames = (pages * WASM_PAGE_BYTES) / FRAME_BYTES;
     const key = getRandomValues(new Uint32Array(4));
@@ -75,7 +76,7 @@ export class Arena {
   }
 
   /** Another thread's view of an arena; why not, when it has another layout or every thread slot is taken. */
-  static attach(module: WebAssembly.Module, memory: WebAssembly.Memory): Arena | 'other-layout' | 'full' {
+  static attach(module: ArenaModule, memory: ArenaMemory): Arena | 'other-layout' | 'full' {
     const { wasm, layout } = instantiate(module, memory);
     const words = new Uint32Array(memory.buffer);
     const isOurs =
@@ -85,7 +86,7 @@ export class Arena {
     return Arena.#claim(memory, wasm, layout) ?? 'full';
   }
 
-  static #claim(memory: WebAssembly.Memory, wasm: ArenaFunctions, layout: ArenaLayout): Arena | undefined {
+  static #claim(memory: ArenaMemory, wasm: ArenaFunctions, layout: ArenaLayout): Arena | undefined {
     return wasm.slotClaim(threadId) < 0 ? undefined : new Arena(memory, wasm, layout);
   }
 
@@ -178,10 +179,10 @@ export class Arena {
   }
 }
 
-function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory) {
+function instantiate(module: ArenaModule, memory: ArenaMemory) {
   const boundAddress = { value: 0 };
   const env = {
-    memory,
+    memory: memory as WebAssembly.Memory,
     tmemAbort: abort,
     // Debug build: accesses are compared with the word at this address, and those below 1024 trap.
     emscripten_get_sbrk_ptr: () => boundAddress.value,
@@ -191,7 +192,7 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory) {
     // Unaligned accesses are meant: pages and compressed bytes lie anywhere.
     alignfault: () => {},
   };
-  const { exports } = new WebAssembly.Instance(module, { env });
+  const { exports } = new WebAssembly.Instance(module as WebAssembly.Module, { env });
   const layout = layoutOf(exports);
   boundAddress.value = layout.H_ADDRESS_MAX;
   Atomics.store(new Uint32Array(memory.buffer), layout.H_ADDRESS_MAX >>> 2, 0xffffffff);

@@ -2,4 +2,4 @@
 
 export { ArenaAbort } from './abort.ts';
 export { Arena, type ArenaSizes } from './arena.ts';
-export { arenaModule } from './module.ts';
+export { type ArenaMemory, type ArenaModule, arenaModule } from './module.ts';

@@ -8,7 +8,7 @@
 
 import { endianness } from 'node:os';
 import { threadId } from 'node:worker_threads';
-import { Arena, arenaModule } from '../arena/index.ts';
+import { Arena, type ArenaMemory, type ArenaModule, arenaModule } from '../arena/index.ts';
 import { Arenas, TmemError } from '../tmem/index.ts';
 import { formatByteSize } from './byte-size.ts';
 import { type Client, openClient } from './client.ts';
@@ -31,8 +31,8 @@ export interface StoreToken {
 
 interface FullToken extends StoreToken {
   readonly settings: StoreSettings;
-  readonly memories: readonly WebAssembly.Memory[];
-  readonly module: WebAssembly.Module;
+  readonly memories: readonly ArenaMemory[];
+  readonly module: ArenaModule;
 }
 
 export interface ShrinkResult {
@@ -50,10 +50,10 @@ export class Store {
    */
   readonly staging: Uint8Array;
   readonly #arenas: Arenas;
-  readonly #module: WebAssembly.Module;
+  readonly #module: ArenaModule;
   readonly #stopWatching: () => void;
 
-  constructor(arenas: Arenas, settings: StoreSettings, module: WebAssembly.Module) {
+  constructor(arenas: Arenas, settings: StoreSettings, module: ArenaModule) {
     this.#arenas = arenas;
     this.#module = module;
     this.settings = settings;
@@ -173,7 +173,7 @@ function arenaBytes(settings: StoreSettings): number {
   return Math.floor(settings.memory / settings.arenas / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
 }
 
-function createArena(module: WebAssembly.Module, bytes: number, settings: StoreSettings): Arena {
+function createArena(module: ArenaModule, bytes: number, settings: StoreSettings): Arena {
   const { threads, pools, stagingPages } = settings;
   let arena: Arena | undefined;
   try {
