@@ -26,6 +26,7 @@ import { hashOid } from './hash';
 import {
   OBJECT_DOOMED,
   OBJECT_GONE,
+  OBJECT_LIVE,
   O_KEY,
   O_NEXT,
   O_PAGES,
@@ -205,18 +206,23 @@ export function addPages(pool: usize, root: u32, pages: i32): void {
 export function removePage(pool: usize, object: usize, index: u32): void {
   treeRemove(object + O_ROOT, index, false);
   raiseVersion(object, index);
-  takeOff(pool, object, 1);
+  countOff(pool, object, 1);
+  dropIfEmpty(pool, object);
 }
 
-/** Counts pages off that have left an object's tree; the object disappears with its last page. */
-export function takeOff(pool: usize, object: usize, taken: u32): void {
-  const pages = load<u32>(object + O_PAGES) - taken;
-  store<u32>(object + O_PAGES, pages);
+/** Counts pages off that have left an object's tree. */
+export function countOff(pool: usize, object: usize, taken: u32): void {
+  store<u32>(object + O_PAGES, load<u32>(object + O_PAGES) - taken);
   if (placeState(objectPlace(object)) == OBJECT_DOOMED) return;
-  const trie = trieOf(pool, object);
-  if (isLiveTrie(pool, object, trie)) addPages(pool, placeRoot(objectPlace(object)), -taken);
-  if (pages != 0) return;
-  detachFrom(trie, object);
+  if (isLiveTrie(pool, object, trieOf(pool, object))) {
+    addPages(pool, placeRoot(objectPlace(object)), -taken);
+  }
+}
+
+/** An object disappears with its last page; one that was flushed goes with what else waits to be freed. */
+export function dropIfEmpty(pool: usize, object: usize): void {
+  if (load<u32>(object + O_PAGES) != 0 || placeState(objectPlace(object)) != OBJECT_LIVE) return;
+  detachFrom(trieOf(pool, object), object);
   forgetObject(pool, object);
 }
 

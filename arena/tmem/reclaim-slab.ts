@@ -7,6 +7,7 @@
 import { N_EVICTED, N_NODES, count } from '../memory/counters';
 import { frameEntry } from '../memory/frame';
 import { H_FIRST_FRAME, H_LAST_FRAME, H_SCAN_HAND, KIND_SLAB_EPH, S_GATHER } from '../memory/layout';
+import { lock, unlock } from '../memory/lock';
 import {
   SLAB_CELL,
   SLAB_LEAF15,
@@ -24,7 +25,7 @@ import { TAG_CELL, TAG_RAW, wordOf } from '../memory/word';
 import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryFree } from '../pam/pam';
 import { K_EVICTED_INLINE, countClient } from './client-counters';
-import { discharge, takeOff } from './handle';
+import { countOff, discharge, dropIfEmpty } from './handle';
 import { OBJECT_LIVE, O_PAGES, objectPlace, O_ROOT, placePool, placeRoot, placeState } from './object';
 import { countEvicted, evict, letGoObject, lockObject, lockedObjectPool, unlockObject } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
@@ -98,9 +99,17 @@ function evictUnit(object: usize, key: u32, cell: usize): u32 {
   const gather = slotAddress() + S_GATHER;
   const taken = treeTakeUnit(object + O_ROOT, key, cell);
   if (taken > 0) {
-    takeOff(pool, object, taken);
+    countOff(pool, object, taken);
     count(pool, N_EVICTED, taken);
     count(pool, N_NODES, nodesChanged());
+    if (load<u32>(object + O_PAGES) == 0) {
+      // Under a new hold, because 64 slots were looked at under this one. The object's cell is pinned, not the object.
+      const place = objectPlace(object);
+      unlock(stripe);
+      lock(stripe);
+      if (objectPlace(object) == place) dropIfEmpty(pool, object);
+      count(pool, N_NODES, nodesChanged());
+    }
   }
   unlockObject(stripe);
   for (let i = 1; i <= taken; i++) {
