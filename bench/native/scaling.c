@@ -5,8 +5,8 @@
  *   scaling <pages file> <content MiB> <operations>
  *
  * Each line on standard input is a number of threads (1 or 2); each of them does <operations> operations, starting
- * together, and one line of JSON with the wall time from the first start to the last end and the CPU time of all threads
- * is printed. Every distinct page is checked to survive the round trip first.
+ * together, and one line of JSON with the wall time from the first start to the last end and the CPU time of all
+ * threads is printed. Every distinct page is checked to survive the round trip first.
  */
 #include <lz4.h>
 #include <pthread.h>

@@ -2,7 +2,8 @@
  * The public libraries as a filter, for cross-decoding. Reads frames from standard input until its end, answers
  * each with one frame on standard output; numbers are native 32-bit words.
  *
- *   question: codec (0 LZ4, 1 LZO1X) | operation (0 compress, 1 decompress, 2 compress hardest) | expected page length | length | bytes
+ *   question: codec (0 LZ4, 1 LZO1X) | operation (0 compress, 1 decompress, 2 compress hardest)
+ *             | expected page length | length | bytes
  *   answer:   length (0: the library refused) | bytes
  */
 #include <lz4.h>

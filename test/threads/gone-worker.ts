@@ -1,6 +1,6 @@
-// A thread of gone.test.ts: uses pools (and their client) that another thread destroys and makes anew all the time, or an
-// object that is flushed all the time. Throws when anything but a page of the right pool, a miss, a refusal or one of
-// the errors that mean "it is gone" comes back.
+// A thread of gone.test.ts: uses pools (and their client) that another thread destroys and makes anew all the time,
+// or an object that is flushed all the time. Throws when anything but a page of the right pool, a miss, a refusal or
+// one of the errors that mean "it is gone" comes back.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { attach, Oid, type PutOutcome, type StoreToken, TmemError } from '../../src/index.ts';

@@ -76,8 +76,8 @@ export interface HistoryRules {
 }
 
 /**
- * Undefined when the operations on one handle, which starts empty, can have happened in some order; else the first operation that
- * fits no order of what was before it, in words.
+ * Undefined when the operations on one handle, which starts empty, can have happened in some order; else the first
+ * operation that fits no order of what was before it, in words.
  */
 export function contradiction(operations: readonly Operation[], rules: HistoryRules): string | undefined {
   const events = operations.flatMap((operation) => [

@@ -9,7 +9,7 @@ import { numbers, Workload, type WorkloadPlan } from './workload.ts';
 
 /** A start or an exit that takes longer is a hang. */
 const TIMEOUT_MS = 20_000;
-/** Operations that a thread logs at most; it takes some tenths of a second to come so far, and goes on without a log. */
+/** Operations that a thread logs at most: some tenths of a second. Then it goes on without a log. */
 const RECORDS = 4000;
 /** The thread of the test itself, in the histories. */
 const PARENT = 7;

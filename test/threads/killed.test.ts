@@ -1,5 +1,5 @@
-// Threads are terminated at random moments, between operations and in the middle of them: the others go on, nothing stale
-// is ever seen, what was acknowledged stays, and nothing leaks.
+// Threads are terminated at random moments, between operations and in the middle of them: the others go on, nothing
+// stale is ever seen, what was acknowledged stays, and nothing leaks.
 
 import { describe, expect, test } from 'vitest';
 import { Arena } from '../../src/arena/index.ts';

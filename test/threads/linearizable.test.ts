@@ -1,4 +1,5 @@
-// Threads on few handles of a small, full store: what each of them saw fits one order of all operations, for each handle.
+// Threads on few handles of a small, full store: what each of them saw fits one order of all operations, for each
+// handle.
 
 import { describe, expect, test } from 'vitest';
 import { open } from '../../src/index.ts';

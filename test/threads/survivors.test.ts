@@ -1,5 +1,5 @@
-// A thread dies, perhaps with locks held, and nobody has cleaned up yet: what the others do then is done exactly once, and
-// tells the truth. A cleaning up that dies itself is done by the next.
+// A thread dies, perhaps with locks held, and nobody has cleaned up yet: what the others do then is done exactly
+// once, and tells the truth. A cleaning up that dies itself is done by the next.
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Oid, open, type Store } from '../../src/index.ts';
@@ -47,7 +47,7 @@ const victims: Record<string, (thread: InstrumentedThread, pool: ClientPool) => 
   'starts an object': (thread, pool) => thread.put(pool, Oid.fromNumbers(77), 9, page(51)),
 };
 
-/** What another does then, before anyone has cleaned up; each has pages 0 to 5 of its own object, number i is page(i). */
+/** What another does then, before anyone has cleaned up; pages 0 to 5 of its own object are page(0) to page(5). */
 const survivors: Record<string, (pool: ClientPool, out: Uint8Array) => void> = {
   'get and free gives the page': (pool, out) => {
     expect(pool.getAndFree(SURVIVOR, 3, out)).toBe(PAGE_BYTES);

@@ -1,5 +1,5 @@
-// A random mix of operations on few handles of one pool, every one of them logged, while pages that nobody checks keep the
-// store full and the trees changing.
+// A random mix of operations on few handles of one pool, every one of them logged, while pages that nobody checks
+// keep the store full and the trees changing.
 
 import type { Store } from '../../src/index.ts';
 import { Oid, TmemError } from '../../src/index.ts';

@@ -1,4 +1,5 @@
-// Names, options and grants of stores, clients and pools: what does not fit is an error that names it, and changes nothing.
+// Names, options and grants of stores, clients and pools: what does not fit is an error that names it, and changes
+// nothing.
 
 import { describe, expect, test } from 'vitest';
 import { attach, type Client, Oid, open, type Pool } from '../../src/index.ts';
