@@ -1,6 +1,5 @@
 // Threads that are terminated at random moments and replaced, while the others go on.
 
-import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import type { Store } from '../../src/index.ts';
 import { OperationLog, type ThreadLog, tick } from './operation-log.ts';
@@ -17,6 +16,8 @@ const PARENT = 7;
 interface Running {
   readonly worker: Worker;
   readonly exited: Promise<unknown>;
+  /** It has attached and works. */
+  isReady: boolean;
   readonly words: Int32Array;
   /** Word 0: stop. Word 1: pause between two operations. Word 2: is pausing. */
   readonly stop: Int32Array;
@@ -67,8 +68,12 @@ export class KilledThreads {
     });
     worker.on('error', (error) => this.errors.push(error));
     const exited = new Promise((resolve) => worker.once('exit', resolve));
-    this.#running[thread] = { worker, exited, words, stop };
-    await once(worker, 'message', { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const running: Running = { worker, exited, isReady: false, words, stop };
+    this.#running[thread] = running;
+    worker.once('message', () => {
+      running.isReady = true;
+    });
+    await Promise.race([new Promise((resolve) => worker.once('message', resolve)), exited]);
   }
 
   /** All threads run. */
@@ -85,13 +90,17 @@ export class KilledThreads {
     else await new Promise((resolve) => setTimeout(resolve, this.#next(12)));
     await Promise.all(
       [...chosen].map(async (thread) => {
-        const { worker } = this.#running[thread]!;
+        const { worker, isReady } = this.#running[thread]!;
         await worker.terminate();
-        this.kills++;
+        if (isReady) this.kills++;
         this.#ended(thread);
       }),
     );
-    await this.start();
+    // The others go on being killed while new ones start; some die in the middle of that.
+    void this.start();
+    const readyOnes = () => this.#running.filter((running) => running?.isReady).length;
+    while (this.errors.length === 0 && readyOnes() < 2)
+      await new Promise((resolve) => setTimeout(resolve, 2));
   }
 
   async #pause(thread: number): Promise<void> {
