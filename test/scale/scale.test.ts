@@ -56,49 +56,57 @@ test(
 );
 
 describe('an object with a million pages', () => {
-  test('is read, flushed in one step, and its memory comes back bit by bit', () => {
-    using store = open({ memory: '160 MiB', threads: 2 });
-    const pool = store.client('scale').pool('pages', { kind: 'persistent', pam: 'zv' });
-    const oid = Oid.fromNumbers(1);
-    // Indexes with gaps, up to the largest.
-    const indexOf = (n: number): number => (n < MILLION - 1 ? n * 3 + (n >>> 16) * 100_000 : 0xffff_ffff);
-    for (let n = 0; n < MILLION; n++) pool.put(oid, indexOf(n), smallPage(n));
-    expect(pool.pages).toBe(MILLION);
-    const out = new Uint8Array(FRAME_BYTES);
-    for (let n = 0; n < MILLION; n += 37) expectPage(pool, oid, indexOf(n), smallPage(n), out);
+  test(
+    'is read, flushed in one step, and its memory comes back bit by bit',
+    () => {
+      using store = open({ memory: '160 MiB', threads: 2 });
+      const pool = store.client('scale').pool('pages', { kind: 'persistent', pam: 'zv' });
+      const oid = Oid.fromNumbers(1);
+      // Indexes with gaps, up to the largest.
+      const indexOf = (n: number): number => (n < MILLION - 1 ? n * 3 + (n >>> 16) * 100_000 : 0xffff_ffff);
+      for (let n = 0; n < MILLION; n++) pool.put(oid, indexOf(n), smallPage(n));
+      expect(pool.pages).toBe(MILLION);
+      const out = new Uint8Array(FRAME_BYTES);
+      for (let n = 0; n < MILLION; n += 37) expectPage(pool, oid, indexOf(n), smallPage(n), out);
 
-    const before = store.client('scale').stats().frames.curr_frames;
-    expect(before).toBeGreaterThan(MILLION / 100);
-    expect(pool.flushObject(oid)).toBe(MILLION);
-    // It took a bounded number of steps: nearly all of the memory is still to be freed.
-    expect(store.client('scale').stats().frames.curr_frames).toBeGreaterThan(before * 0.9);
-    expect(pool.pages).toBe(0);
-    expect(pool.getAndKeep(oid, indexOf(5), out)).toBe(0);
-    expect(pool.put(oid, 5, smallPage(8))).toBe('stored'); // a new object of the same name, beside the old one's remains
-    expectFreedByPuts(store, 'scale', EMPTY_FRAMES + 3);
-    expectPage(pool, oid, 5, smallPage(8), out);
-    expect(pool.pages).toBe(1);
-  });
+      const before = store.client('scale').stats().frames.curr_frames;
+      expect(before).toBeGreaterThan(MILLION / 100);
+      expect(pool.flushObject(oid)).toBe(MILLION);
+      // It took a bounded number of steps: nearly all of the memory is still to be freed.
+      expect(store.client('scale').stats().frames.curr_frames).toBeGreaterThan(before * 0.9);
+      expect(pool.pages).toBe(0);
+      expect(pool.getAndKeep(oid, indexOf(5), out)).toBe(0);
+      expect(pool.put(oid, 5, smallPage(8))).toBe('stored'); // a new object of the same name, beside the old one's remains
+      expectFreedByPuts(store, 'scale', EMPTY_FRAMES + 3);
+      expectPage(pool, oid, 5, smallPage(8), out);
+      expect(pool.pages).toBe(1);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe('a million objects with one page', () => {
-  test('take memory for their pages and little else, and give it all back', () => {
-    using store = open({ memory: '160 MiB', threads: 2 });
-    const pool = store.client('scale').pool('pages', { kind: 'persistent', pam: 'zv' });
-    for (let n = 0; n < MILLION; n++) pool.put(Oid.fromNumbers(n, 5), n, smallPage(n));
-    const { content, index } = pool.stats();
-    expect(content.curr_pages).toBe(MILLION);
-    expect(index.curr_obj_count).toBe(MILLION);
-    const out = new Uint8Array(FRAME_BYTES);
-    for (let n = 0; n < MILLION; n += 37) expectPage(pool, Oid.fromNumbers(n, 5), n, smallPage(n), out);
-    let flushed = 0;
-    for (let n = 0; n < MILLION; n += 2) flushed += pool.flushObject(Oid.fromNumbers(n, 5));
-    expect(flushed).toBe(MILLION / 2);
-    expect(pool.pages).toBe(MILLION / 2);
-    for (let n = 1; n < MILLION; n += 38) expectPage(pool, Oid.fromNumbers(n, 5), n, smallPage(n), out);
-    expect(pool.flush()).toBe(MILLION / 2);
-    expect(store.client('scale').stats().frames.curr_frames).toBeLessThanOrEqual(EMPTY_FRAMES);
-  });
+  test(
+    'take memory for their pages and little else, and give it all back',
+    () => {
+      using store = open({ memory: '160 MiB', threads: 2 });
+      const pool = store.client('scale').pool('pages', { kind: 'persistent', pam: 'zv' });
+      for (let n = 0; n < MILLION; n++) pool.put(Oid.fromNumbers(n, 5), n, smallPage(n));
+      const { content, index } = pool.stats();
+      expect(content.curr_pages).toBe(MILLION);
+      expect(index.curr_obj_count).toBe(MILLION);
+      const out = new Uint8Array(FRAME_BYTES);
+      for (let n = 0; n < MILLION; n += 37) expectPage(pool, Oid.fromNumbers(n, 5), n, smallPage(n), out);
+      let flushed = 0;
+      for (let n = 0; n < MILLION; n += 2) flushed += pool.flushObject(Oid.fromNumbers(n, 5));
+      expect(flushed).toBe(MILLION / 2);
+      expect(pool.pages).toBe(MILLION / 2);
+      for (let n = 1; n < MILLION; n += 38) expectPage(pool, Oid.fromNumbers(n, 5), n, smallPage(n), out);
+      expect(pool.flush()).toBe(MILLION / 2);
+      expect(store.client('scale').stats().frames.curr_frames).toBeLessThanOrEqual(EMPTY_FRAMES);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe('oids chosen to make trouble', () => {
