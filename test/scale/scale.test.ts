@@ -76,7 +76,8 @@ describe('an object with a million pages', () => {
       expect(store.client('scale').stats().frames.curr_frames).toBeGreaterThan(before * 0.9);
       expect(pool.pages).toBe(0);
       expect(pool.getAndKeep(oid, indexOf(5), out)).toBe(0);
-      expect(pool.put(oid, 5, smallPage(8))).toBe('stored'); // a new object of the same name, beside the old one's remains
+      // A new object of the same name, beside what is left of the old one.
+      expect(pool.put(oid, 5, smallPage(8))).toBe('stored');
       expectFreedByPuts(store, 'scale', EMPTY_FRAMES + 3);
       expectPage(pool, oid, 5, smallPage(8), out);
       expect(pool.pages).toBe(1);
