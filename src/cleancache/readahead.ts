@@ -16,6 +16,12 @@ const PAGE_BYTES = 4096;
 /** Largest piece. Beyond it a read of the source costs as much a byte as it ever will. */
 export const READAHEAD_BYTES_MAX = 256 * 1024;
 
+/**
+ * Requests from this size on are read as they are: copying them costs more than the reads of the source that a larger
+ * piece saves.
+ */
+const DIRECT_BYTES_MIN = 128 * 1024;
+
 /** Buffers lent out at one time in a thread: 8 MiB. A reader that gets none reads without readahead. */
 const BUFFERS_MAX = 32;
 
@@ -63,7 +69,7 @@ export class Readahead {
    * be read as they are.
    */
   plan(identity: SourceIdentity, start: number, end: number): SourceRead | undefined {
-    if (this.#filling || end - start >= this.#bytesMax) return undefined;
+    if (this.#filling || end - start >= Math.min(this.#bytesMax, DIRECT_BYTES_MIN)) return undefined;
     this.#windowBytes = Math.min(this.#bytesMax, Math.max(2 * this.#windowBytes, 4 * (end - start)));
     const from = start - (start % PAGE_BYTES);
     const to = Math.min(identity.size, from + wholePages(this.#windowBytes));
