@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type CachedFile,
   Cleancache,
@@ -49,6 +49,16 @@ function content(length: number, seed = 1): Buffer {
 async function readAt(file: CachedFile, position: number, length: number): Promise<Buffer> {
   const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, position);
   return buffer.subarray(0, bytesRead);
+}
+
+/** Whether a descriptor of this process is one of a file in `folder`. */
+function isOf(fd: string, folder: string): boolean {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
+  } catch {
+    // The one that listed the descriptors is closed by now.
+    return false;
+  }
 }
 
 const code = (error: { code?: string }) => error.code;
@@ -151,6 +161,49 @@ describe('a cached file', () => {
     const file = await openFile();
     const reads = await Promise.all(Array.from({ length: 4 }, () => file.read(Buffer.alloc(3000))));
     expect(Buffer.concat(reads.map(({ buffer }) => buffer)).equals(bytes)).toBe(true);
+  });
+
+  test('goes on after a read that failed', async () => {
+    fs.writeFileSync(path, content(5000));
+    const file = await openFile();
+    await file.read(Buffer.alloc(10));
+    store.close();
+    const reads = [0, 1, 2].map(() => file.read(Buffer.alloc(10)).catch(code));
+    expect(await Promise.all(reads)).toEqual(Array(3).fill('TMEM_ERR_CLOSED'));
+    expect((await file.read(Buffer.alloc(0))).bytesRead).toBe(0);
+  });
+
+  test('read to its end tells what is appended after that', async () => {
+    fs.writeFileSync(path, content(5000));
+    const file = await openFile();
+    for (const bytes of [5000, 0, 0]) expect((await file.read(Buffer.alloc(65_536))).bytesRead).toBe(bytes);
+    fs.appendFileSync(path, 'more');
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536));
+    expect(buffer.toString('latin1', 0, bytesRead)).toBe('more');
+  });
+
+  test('leaves no descriptor open: read or not, changed, replaced or deleted', async () => {
+    const descriptors = () => fs.readdirSync('/proc/self/fd').filter((fd) => isOf(fd, folder)).length;
+    const changes = [
+      () => {},
+      () => fs.appendFileSync(path, 'more'),
+      () => fs.renameSync(join(folder, 'other'), path),
+      () => fs.rmSync(path),
+    ];
+    for (const change of changes) {
+      fs.writeFileSync(path, content(5000));
+      fs.writeFileSync(join(folder, 'other'), content(5000));
+      const unread = await cache.open(path);
+      const file = await cache.open(path);
+      const reads = [readAt(file, 0, 5000)];
+      await reads[0];
+      reads.push(readAt(file, 0, 100));
+      change();
+      reads.push(readAt(file, 0, 100), readAt(file, 4000, 100));
+      await Promise.all(reads);
+      await Promise.all([file.close(), unread.close()]);
+      await vi.waitFor(() => expect(descriptors()).toBe(0));
+    }
   });
 
   test('reads a file without a size, as those of /proc', async () => {

@@ -120,6 +120,34 @@ test('a sequential reader reads the source in larger and larger pieces', async (
   expect(Math.max(...lengths)).toBe(262_144);
 });
 
+test('a sequential reader of large pieces reads them as they are', async () => {
+  const { source, readers, read } = bench(1_000_000);
+  for (let position = 0; position < 524_288; position += 131_072) await read(readers[0]!, position, 131_072);
+  expect(source.asked).toEqual([0, 1, 2, 3].map((i) => [i * 131_072, 131_072]));
+});
+
+test('many reads under way are joined by those who need their bytes, and by nobody after they ended', async () => {
+  const { source, readers, read } = bench(1_000_000);
+  source.held = true;
+  const pages = [10, 50, 90, 130];
+  const first = pages.map((page) => read(readers[0]!, page * 4096, 100));
+  await settle();
+  const joined = pages.map((page) => read(readers[1]!, page * 4096 + 50, 50));
+  await settle();
+  expect(source.asked.length).toBe(4);
+  for (const go of source.pending.splice(0)) go();
+  await Promise.all(first);
+  for (const [i, page] of pages.entries()) {
+    expect(await joined[i]).toEqual(source.bytes.subarray(page * 4096 + 50, page * 4096 + 100));
+  }
+  source.state = { ...source.state, key: Oid.fromNumbers(2) };
+  const later = read(readers[2]!, 10 * 4096, 100);
+  await settle();
+  expect(source.asked.length).toBe(5);
+  for (const go of source.pending) go();
+  await later;
+});
+
 test('a reader that jumps reads whole pages and no more', async () => {
   const { source, readers, read } = bench(1_000_000);
   for (const position of [500_000, 100, 900_000]) await read(readers[0]!, position, 10);
