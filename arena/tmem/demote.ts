@@ -22,7 +22,7 @@ import {
   turnTo,
   usePool,
 } from './handle';
-import { moveFrom, moveTake, movedA, movedB, movedC, movedStripe, movedWord } from './move';
+import { moveFrom, moveIsPossible, moveTake, movedA, movedB, movedC, movedStripe, movedWord } from './move';
 import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
 import { MOVE, NOT_CHANGED_MOVED, PUBLISHED, publish } from './publish';
 import { prepare, prepareRefusal, refuse, stored, unprepare } from './put';
@@ -119,7 +119,8 @@ function moveTo(): i32 {
 /** Takes the page out of its pool without storing it anywhere. */
 function drop(): bool {
   lock(movedStripe());
-  const taken = moveTake();
+  const taken = moveIsPossible();
+  if (taken) moveTake();
   unlock(movedStripe());
   return taken;
 }

@@ -66,16 +66,21 @@ function movedObject(): usize {
   return slot != 0 && load<u32>(slot) == word && pageVersion(object, index) == version ? object : 0;
 }
 
+/** What moveIsPossible found. */
+let found: usize = 0;
+
+/** Under its stripe lock: whether the page is still where it was. */
 export function moveIsPossible(): bool {
-  return movedObject() != 0;
+  found = movedObject();
+  return found != 0;
 }
 
-/** Under its stripe lock: takes the page out of its old pool if it is still there. The caller frees movedWord(). */
-export function moveTake(): bool {
-  const object = movedObject();
-  if (object == 0) return false;
+/**
+ * Under the same lock, after moveIsPossible: takes the page out of its old pool. The caller frees movedWord(). It is not
+ * looked at again: publishing may have raised the version in between, which handles share by hash.
+ */
+export function moveTake(): void {
   count(handlePool(), N_NODES, nodesChanged()); // what the operation's own pool gained comes first
-  removePage(pool, object, index);
+  removePage(pool, found, index);
   count(pool, N_NODES, nodesChanged());
-  return true;
 }

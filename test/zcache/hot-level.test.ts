@@ -43,6 +43,27 @@ describe('a raw pool with a limit', () => {
     });
   });
 
+  // Versions of handles are shared by hash: of this many moves some meet in one. They once left a page in both pools.
+  test('moves ten thousand pages, each of which is in one pool afterwards', () => {
+    withStore({ memory: '64 MiB' }, (small) => {
+      const client = small.store.client('c');
+      const { hot, cold } = levels(client);
+      const pages = 10_000;
+      for (let i = 0; i < pages; i++) {
+        expect(hot.put(Oid.fromNumbers(i >> 4), i & 15, numbered(i, 900))).toBe('stored');
+      }
+      expect(hot.pages).toBe(LIMIT);
+      expect(cold.pages).toBe(pages - LIMIT);
+      for (let i = 0; i < pages; i++) {
+        const handle = [Oid.fromNumbers(i >> 4), i & 15] as const;
+        expect(hot.getAndKeep(...handle, out) > 0).toBe(i >= pages - LIMIT);
+        if (i < pages - LIMIT) expect(cold.getAndKeep(...handle, out)).toBe(PAGE_BYTES);
+        expect(Buffer.compare(out, numbered(i, 900))).toBe(0);
+      }
+      expectAccounted(small);
+    });
+  });
+
   test('keeps the pages that are used', () => {
     withStore({}, (small) => {
       const { hot } = levels(small.store.client('c'));
