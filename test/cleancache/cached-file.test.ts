@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type CachedFile,
   Cleancache,
@@ -49,16 +49,6 @@ function content(length: number, seed = 1): Buffer {
 async function readAt(file: CachedFile, position: number, length: number): Promise<Buffer> {
   const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, position);
   return buffer.subarray(0, bytesRead);
-}
-
-/** Whether a descriptor of this process is one of a file in `folder`. */
-function isOf(fd: string, folder: string): boolean {
-  try {
-    return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith(folder);
-  } catch {
-    // The one that listed the descriptors is closed by now.
-    return false;
-  }
 }
 
 const code = (error: { code?: string }) => error.code;
@@ -180,30 +170,6 @@ describe('a cached file', () => {
     fs.appendFileSync(path, 'more');
     const { bytesRead, buffer } = await file.read(Buffer.alloc(65_536));
     expect(buffer.toString('latin1', 0, bytesRead)).toBe('more');
-  });
-
-  test('leaves no descriptor open: read or not, changed, replaced or deleted', async () => {
-    const descriptors = () => fs.readdirSync('/proc/self/fd').filter((fd) => isOf(fd, folder)).length;
-    const changes = [
-      () => {},
-      () => fs.appendFileSync(path, 'more'),
-      () => fs.renameSync(join(folder, 'other'), path),
-      () => fs.rmSync(path),
-    ];
-    for (const change of changes) {
-      fs.writeFileSync(path, content(5000));
-      fs.writeFileSync(join(folder, 'other'), content(5000));
-      const unread = await cache.open(path);
-      const file = await cache.open(path);
-      const reads = [readAt(file, 0, 5000)];
-      await reads[0];
-      reads.push(readAt(file, 0, 100));
-      change();
-      reads.push(readAt(file, 0, 100), readAt(file, 4000, 100));
-      await Promise.all(reads);
-      await Promise.all([file.close(), unread.close()]);
-      await vi.waitFor(() => expect(descriptors()).toBe(0));
-    }
   });
 
   test('reads a file without a size, as those of /proc', async () => {
