@@ -65,7 +65,8 @@ export async function run({ say }: BenchOptions): Promise<Figures> {
   const of = (who: keyof typeof passes, field: keyof Pass) => median(passes[who].map((pass) => pass[field]));
   say(
     `${files.length} files, ${(of('fs', 'bytes') / 2 ** 20).toFixed(0)} MiB, ` +
-      `requests of ${REQUEST_BYTES / 1024} KiB: fs ${of('fs', 'wallMs').toFixed(0)} ms (CPU ${of('fs', 'cpuMs').toFixed(0)}), openCached ` +
+      `requests of ${REQUEST_BYTES / 1024} KiB: ` +
+      `fs ${of('fs', 'wallMs').toFixed(0)} ms (CPU ${of('fs', 'cpuMs').toFixed(0)}), openCached ` +
       `${of('cached', 'wallMs').toFixed(0)} ms (CPU ${of('cached', 'cpuMs').toFixed(0)})`,
   );
   const ratio = (field: 'wallMs' | 'cpuMs') =>

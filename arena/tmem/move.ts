@@ -76,8 +76,8 @@ export function moveIsPossible(): bool {
 }
 
 /**
- * Under the same lock, after moveIsPossible: takes the page out of its old pool. The caller frees movedWord(). It is not
- * looked at again: publishing may have raised the version in between, which handles share by hash.
+ * Under the same lock, after moveIsPossible: takes the page out of its old pool. The caller frees movedWord(). It is
+ * not looked at again: publishing may have raised the version in between, which handles share by hash.
  */
 export function moveTake(): void {
   count(handlePool(), N_NODES, nodesChanged()); // what the operation's own pool gained comes first

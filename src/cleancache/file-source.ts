@@ -4,10 +4,9 @@
  * It is held open, and looked at through its descriptor: fstat tells of writes and truncations, and also when the
  * path was taken from it, because rename and unlink change the link count and so the ctime of the old file. Only
  * then is the path looked at: if it leads to another file now, that file is opened in place of the old one; if it
- * leads nowhere, the old one is read on without being kept. (The price of not
- * looking at the path for every read: a *directory* above the file
- * that is renamed, or a link in the path that is turned elsewhere, is noticed at the next open only, as with any
- * open file.)
+ * leads nowhere, the old one is read on without being kept. (The price of not looking at the path for every read: a
+ * *directory* above the file that is renamed, or a link in the path that is turned elsewhere, is noticed at the next
+ * open only, as with any open file.)
  *
  * On devices of this machine fstat answers from memory and is called synchronously: 1 to 2 µs instead of 10 for a
  * trip through the thread pool, which would be more than the read that it guards. For the same reason it is closed
@@ -159,7 +158,7 @@ export class FileSource implements PageSource {
   }
 }
 
-/** Nobody waits for it, and how closing what was only read may fail is nothing that a reader of the new file can use. */
+/** Nobody waits for it; that closing what was only read failed is nothing a reader of the new file could use. */
 function closeUnused(file: OpenFile): void {
   if (file.retired && file.users === 0) fs.close(file.fd, () => {});
 }

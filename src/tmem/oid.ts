@@ -20,15 +20,13 @@ export class Oid {
   readonly w4: number;
   readonly w5: number;
 
-  private constructor(words: Uint32Array) {
-    [this.w0, this.w1, this.w2, this.w3, this.w4, this.w5] = words as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+  private constructor(words: ArrayLike<number>) {
+    this.w0 = words[0] >>> 0;
+    this.w1 = words[1] >>> 0;
+    this.w2 = words[2] >>> 0;
+    this.w3 = words[3] >>> 0;
+    this.w4 = words[4] >>> 0;
+    this.w5 = words[5] >>> 0;
     if ((this.w0 & this.w1 & this.w2 & this.w3 & this.w4 & this.w5) >>> 0 === 0xffff_ffff) {
       throw new TmemError('TMEM_ERR_OID', 'oid: all ones is reserved for "no object"; use another value');
     }
@@ -42,8 +40,9 @@ export class Oid {
     if (bytes.length !== OID_BYTES) {
       throw new TmemError('TMEM_ERR_OID', `oid: expected 24 bytes, got ${bytes.length}`);
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, OID_BYTES);
-    return new Oid(Uint32Array.from({ length: 6 }, (_, i) => view.getUint32(4 * i, true)));
+    const words = [0, 0, 0, 0, 0, 0];
+    for (let i = 0; i < OID_BYTES; i++) words[i >>> 2] |= bytes[i] << (8 * (i & 3));
+    return new Oid(words);
   }
 
   /** From any string, by SHA-256 cut to 24 bytes: two strings never share an oid in practice. */
@@ -74,7 +73,7 @@ export class Oid {
 
   /** From the six words themselves, low word first. */
   static fromWords(words: ArrayLike<number>): Oid {
-    return new Oid(Uint32Array.from(words));
+    return new Oid(words);
   }
 
   toBytes(): Uint8Array {

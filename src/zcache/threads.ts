@@ -18,14 +18,25 @@ const RECOVERY_PAUSE_MS = 20;
 /** Tries before it is left to whoever runs into what the dead thread held: some 40 seconds. */
 const RECOVERY_TRIES_MAX = 1000;
 
+/** The stores of this thread that want to know; one listener serves all of them. */
+const watching = new Set<Arenas>();
+
 /** Starts watching the workers this thread makes from now on; returns how to stop. Those that run stay watched. */
 export function watchThreads(arenas: Arenas): () => void {
-  const onWorker = (worker: Worker): void => {
-    const thread = worker.threadId;
-    worker.once('exit', () => threadEnded(arenas, thread));
+  if (watching.size === 0) process.on('worker', onWorker);
+  watching.add(arenas);
+  return () => {
+    watching.delete(arenas);
+    if (watching.size === 0) process.off('worker', onWorker);
   };
-  process.on('worker', onWorker);
-  return () => process.off('worker', onWorker);
+}
+
+function onWorker(worker: Worker): void {
+  const thread = worker.threadId;
+  const stores = [...watching];
+  worker.once('exit', () => {
+    for (const arenas of stores) threadEnded(arenas, thread);
+  });
 }
 
 /** A thread of this id is gone: gives its slots back, and recovers soon when it ended inside an operation. */
