@@ -1,8 +1,9 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Scratch } from './scratch.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -12,6 +13,10 @@ const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 for (let i = 0; i < FILES; i++) scratch.file(`tree/${i % 4}/file ${i}`, 1_500_000 + i * 1001);
 const tree = join(scratch.path, 'tree');
+
+/** The page cache keeps nothing of files younger than 2 s: they may change again without looking different. */
+const SETTLED_MS = 2500;
+beforeAll(() => sleep(SETTLED_MS));
 
 function tmem(...args: string[]): SpawnSyncReturns<string> {
   return spawnSync(process.execPath, [MAIN, ...args], {

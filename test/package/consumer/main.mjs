@@ -14,8 +14,9 @@ if (isMainThread) {
   const pool = poolOf(store);
   const put = pool.put(oid, 7, pageOf('from the main thread '));
   const worker = new Worker(new URL(import.meta.url), { workerData: { store: store.share() } });
+  const exited = once(worker, 'exit');
   const [seen] = await once(worker, 'message');
-  await once(worker, 'exit');
+  await exited;
   const out = Buffer.alloc(pageBytes);
   const length = pool.get(oid, 8, out);
   const answer = out.toString('latin1', 0, 22);
