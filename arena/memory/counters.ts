@@ -55,6 +55,11 @@ export function count(pool: usize, counter: u32, amount: i64): void {
   else atomic.add<i64>(cell, amount);
 }
 
+/** Adds to a cell of a row of statistics that is being put together. */
+export function addTo(cell: usize, value: u64): void {
+  store<u64>(cell, load<u64>(cell) + value);
+}
+
 /** Sum over the shards, modulo 2^64. */
 export function counted(pool: usize, counter: u32): i64 {
   let sum: i64 = 0;

@@ -163,7 +163,6 @@ export const POOL_DYING: u32 = 2;
 
 export const POOL_PERSISTENT: u32 = 1;
 export const POOL_SHARED: u32 = 2;
-export const POOL_FLAGS_KNOWN: u32 = 3;
 
 /** 64-byte bins of a size histogram. */
 export const HISTOGRAM_BINS: u32 = 64;

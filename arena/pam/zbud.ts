@@ -12,6 +12,7 @@
 // Rule: a frame being reclaimed is on no list, so nothing new goes in. What is left in it afterwards (a page that a put
 // has not published yet, or that a flush is about to free) puts it back on its lists.
 
+import { addTo } from '../memory/counters';
 import { must } from '../memory/host';
 import {
   clientAddress,
@@ -248,24 +249,20 @@ export function zbudStatistics(client: u32, row: usize, unbuddied: usize, cumula
     const lists = listsOf(client, kind == 0);
     const guard = zbudLock(client);
     lock(guard);
-    add(row + 4 * 8, load<u32>(lists + L_PAGES));
-    add(row + 5 * 8, load<u32>(lists + L_PAGES_MAX));
-    add(row + 6 * 8, load<u64>(lists + L_BYTES));
-    add(row + 7 * 8, load<u64>(lists + L_BYTES_MAX));
-    add(row + 8 * 8, load<u64>(lists + L_PAGES_EVER));
-    add(row + 9 * 8, load<u64>(lists + L_BYTES_EVER));
-    add(row + 10 * 8, load<u32>(lists + L_BUDDIED));
+    addTo(row + 4 * 8, load<u32>(lists + L_PAGES));
+    addTo(row + 5 * 8, load<u32>(lists + L_PAGES_MAX));
+    addTo(row + 6 * 8, load<u64>(lists + L_BYTES));
+    addTo(row + 7 * 8, load<u64>(lists + L_BYTES_MAX));
+    addTo(row + 8 * 8, load<u64>(lists + L_PAGES_EVER));
+    addTo(row + 9 * 8, load<u64>(lists + L_BYTES_EVER));
+    addTo(row + 10 * 8, load<u32>(lists + L_BUDDIED));
     unlock(guard);
     for (let free: u32 = 0; free < CHUNKS; free++) {
       // The histogram is by used chunks: bucket b counts frames whose one buddy has b + 1 chunks.
-      add(unbuddied + ((CHUNKS - free - 1) << 3), listLength(client, lists, free));
+      addTo(unbuddied + ((CHUNKS - free - 1) << 3), listLength(client, lists, free));
     }
   }
   memory.copy(cumulative, clientAddress(client) + C_ZBUD_HISTOGRAM, HISTOGRAM_BINS << 3);
-}
-
-function add(address: usize, value: u64): void {
-  store<u64>(address, load<u64>(address) + value);
 }
 
 /** Frames of one unbuddied list; counted up to LIST_COUNT_MAX, under the lock but without touching the index. */

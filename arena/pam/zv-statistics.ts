@@ -1,5 +1,6 @@
 // Figures of a zv heap for the refuse rules and for statistics; kept by zv-heap.ts under the zv lock.
 
+import { addTo } from '../memory/counters';
 import { HISTOGRAM_BINS } from '../memory/layout';
 import { lock, unlock, zvLock } from '../memory/lock';
 import {
@@ -22,17 +23,13 @@ export function zvMeanBytes(heap: usize): u32 {
 export function zvStatistics(heap: usize, row: usize, now: usize, ever: usize): void {
   const guard = zvLock(heapClient(heap));
   lock(guard);
-  add(row + 14 * 8, load<u32>(heap + Z_BLOCKS));
-  add(row + 16 * 8, load<u64>(heap + Z_STORED_BYTES));
-  add(row + 18 * 8, load<u64>(heap + Z_EVER_BLOCKS));
-  add(row + 19 * 8, load<u64>(heap + Z_EVER_STORED_BYTES));
+  addTo(row + 14 * 8, load<u32>(heap + Z_BLOCKS));
+  addTo(row + 16 * 8, load<u64>(heap + Z_STORED_BYTES));
+  addTo(row + 18 * 8, load<u64>(heap + Z_EVER_BLOCKS));
+  addTo(row + 19 * 8, load<u64>(heap + Z_EVER_STORED_BYTES));
   for (let i: u32 = 0; i < HISTOGRAM_BINS; i++) {
-    add(now + (i << 3), load<u32>(heap + Z_HISTOGRAM + (i << 2)));
-    add(ever + (i << 3), load<u64>(heap + Z_EVER_HISTOGRAM + (i << 3)));
+    addTo(now + (i << 3), load<u32>(heap + Z_HISTOGRAM + (i << 2)));
+    addTo(ever + (i << 3), load<u64>(heap + Z_EVER_HISTOGRAM + (i << 3)));
   }
   unlock(guard);
-}
-
-function add(address: usize, value: u64): void {
-  store<u64>(address, load<u64>(address) + value);
 }

@@ -7,12 +7,6 @@
 // An object is made complete, with its first page, before it is published, and disappears with its last page. All
 // fields change only under the stripe lock of (pool, root slot); pool, root slot and key never change while it lives.
 
-import { SLAB_OBJECT } from '../memory/slab';
-
-export const OBJECT_BYTES: u32 = 48;
-export const OBJECT_SLAB: u32 = SLAB_OBJECT;
-
-export const O_OID: usize = 0;
 export const O_KEY: usize = 24;
 export const O_NEXT: usize = 28;
 export const O_ROOT: usize = 32;

@@ -18,7 +18,7 @@ import {
   poolOptions,
 } from './options.ts';
 import { ClientPool } from './pool.ts';
-import { describePool, poolsOf, rawClient } from './raw.ts';
+import { clientsOf, describePool, poolsOf, rawClient } from './raw.ts';
 import type { StoreSettings } from './settings.ts';
 import { type ClientStatistics, clientStatistics } from './statistics.ts';
 
@@ -293,7 +293,7 @@ export function openClient(
   const given = clientOptions(options);
   const frames = capFrames(given.cap ?? null, arenas.all.length);
   const weight = given.weight ?? CLIENT_WEIGHT_DEFAULT;
-  const existed = rawClient(arenas, name) !== undefined;
+  const existed = clientsOf(arenas.all[0]).some((client) => client.name === name);
   const ids = arenas.all.map((arena) => {
     const id = arenas.run(arena, () => arena.wasm.openClient(arena.name(name), weight, frames));
     if (id >= 0) return id;

@@ -53,5 +53,3 @@ export const STORE_COUNTERS = [
     'Must not exceed 64; otherwise report it.',
   ),
 ] as const;
-
-export type StoreCounterName = (typeof STORE_COUNTERS)[number]['name'];

@@ -1,31 +1,11 @@
 // Misuse throws a TmemError with the right code, names what was wrong, and loses nothing.
 
 import { describe, expect, test } from 'vitest';
-import { type Client, Oid, open, type Pool, type Store } from '../../src/index.ts';
+import { type Client, open, type Pool, type Store } from '../../src/index.ts';
+import { misused, oid, out, page, uuid } from './misused.ts';
 import { expectCode } from './operations.ts';
-import { halfNoise, PAGE_BYTES } from './page-content.ts';
-import { drain, expectAccounted, type SmallStore, withStore } from './small-store.ts';
-
-const oid = Oid.fromNumbers(9);
-const page = halfNoise(PAGE_BYTES, 800, 1);
-const out = new Uint8Array(PAGE_BYTES);
-const uuid = 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
-
-/** Runs `use` on a pool with two pages; afterwards they are still there. */
-function misused(use: (pool: Pool, client: Client, small: SmallStore) => void): void {
-  withStore({}, (small) => {
-    const client = small.store.client('c');
-    const pool = client.pool('p', { kind: 'persistent' });
-    for (const index of [0, 1]) expect(pool.put(oid, index, page)).toBe('stored');
-    use(pool, client, small);
-    for (const index of [0, 1]) {
-      expect(pool.get(oid, index, out)).toBe(PAGE_BYTES);
-      expect(Buffer.compare(out, page)).toBe(0);
-    }
-    expect(pool.pages).toBe(2);
-    expectAccounted(small);
-  });
-}
+import { PAGE_BYTES } from './page-content.ts';
+import { drain, expectAccounted, withStore } from './small-store.ts';
 
 type Call = (pool: Pool, given: never) => unknown;
 
