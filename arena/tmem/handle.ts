@@ -38,7 +38,7 @@ import {
   placeRoot,
   placeState,
 } from './object';
-import { poolAddress, poolIdOf, poolIsLive } from './pool';
+import { poolIsLive, poolOfName } from './pool';
 import { emptiedAdd } from './reserve';
 import { treeFind, treeRemove } from './tree';
 
@@ -102,8 +102,8 @@ export function handleC(): u64 {
 export function begin(name: u32): bool {
   const id = name & 0xffff;
   enter(id + 1);
-  // The generation is looked at after the slot names the pool, so that what it says stays true.
-  const pool = poolAddress(poolIdOf(name));
+  // Looked up after the slot names the pool, so that what is found stays.
+  const pool = poolOfName(name);
   if (!poolIsLive(pool)) {
     leave();
     return false;
@@ -122,7 +122,7 @@ export function usePool(pool: usize, id: u32): void {
 
 /** Turns to the pool of this name in the same operation; enterSecond named it. False when it is gone. */
 export function turnTo(name: u32): bool {
-  const pool = poolAddress(poolIdOf(name));
+  const pool = poolOfName(name);
   if (!poolIsLive(pool)) return false;
   usePool(pool, name & 0xffff);
   return true;

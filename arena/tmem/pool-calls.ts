@@ -13,8 +13,7 @@ import {
   clientIdOf,
   clientOpen,
   isMember,
-  poolAddress,
-  poolIdOf,
+  poolOfName,
   poolOpen,
   setMember,
 } from './pool';
@@ -107,7 +106,7 @@ export function poolWalk(pool: u32): i32 {
 
 /** Address of a pool's frame, 0 when it is gone. */
 export function poolFrame(pool: u32): usize {
-  return poolAddress(poolIdOf(pool));
+  return poolOfName(pool);
 }
 
 /** Address of a client's frame, 0 when it is gone. */

@@ -88,15 +88,16 @@ function nameOf(table: usize, id: u32): i32 {
 function raiseGeneration(table: usize, id: u32): void {
   const cell = entryOf(table, id) + 4;
   const generation = load<u32>(cell) + 1;
-  store<u32>(cell, generation > GENERATION_MAX ? 1 : generation);
+  atomic.store<u32>(cell, generation > GENERATION_MAX ? 1 : generation);
 }
 
-/** The id in a pool's name; H_POOLS_MAX or more when the name is an old one. */
-@inline
-export function poolIdOf(name: u32): u32 {
+/** Address of the pool of this name; 0 when it is gone, also when its id is another's by now. */
+export function poolOfName(name: u32): usize {
   const id = name & 0xffff;
-  if (id >= load<u32>(H_POOLS_MAX)) return 0xffff;
-  return atomic.load<u32>(entryOf(H_POOL_TABLE, id) + 4) == name >>> 16 ? id : 0xffff;
+  // The frame first: a new owner raises the generation before its frame is there.
+  const pool = poolAddress(id);
+  if (pool == 0) return 0;
+  return atomic.load<u32>(entryOf(H_POOL_TABLE, id) + 4) == name >>> 16 ? pool : 0;
 }
 
 /** The id in a client's name; 0, nobody's, when the name is an old one. */
