@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { ERROR_CODES, TmemError } from '../src/tmem/errors.ts';
+import { ERROR_CODES, TmemError } from '../src/errors.ts';
 
 test('docs/errors.md explains every code as the table does, and no other', () => {
   const page = readFileSync(new URL('../docs/errors.md', import.meta.url), 'utf8');
@@ -21,9 +21,7 @@ test('an error carries its code, its cause and its own name in the stack', () =>
 });
 
 test('errors of another copy of the package are recognised, other errors and values are not', async () => {
-  const copy = (await import(
-    '../src/tmem/errors.ts?another-copy' as string
-  )) as typeof import('../src/tmem/errors.ts');
+  const copy = (await import('../src/errors.ts?another-copy' as string)) as typeof import('../src/errors.ts');
   expect(copy.TmemError).not.toBe(TmemError);
   const foreign = new copy.TmemError('TMEM_ERR_OID', 'x');
   expect(foreign instanceof TmemError).toBe(true);

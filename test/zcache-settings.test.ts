@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { TmemError } from '../src/tmem/errors.ts';
+import { TmemError } from '../src/errors.ts';
 import { formatByteSize, parseByteSize } from '../src/zcache/byte-size.ts';
 import { checkedName, clientOptions, poolDefaults, poolOptions } from '../src/zcache/options.ts';
 import { ARENA_BYTES_MAX, type StoreOptions, storeSettings } from '../src/zcache/settings.ts';

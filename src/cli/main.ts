@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { TmemError } from '../tmem/errors.ts';
+import { TmemError } from '../errors.ts';
 import { parseByteSize } from '../zcache/byte-size.ts';
 import { read } from './read/command.ts';
 import { defaultPaths, MEMORY_MIN_BYTES, type ReadOptions } from './read/options.ts';

@@ -7,7 +7,7 @@
  */
 
 import { type Arena, ArenaAbort } from '../arena/index.ts';
-import { TmemError } from './errors.ts';
+import { TmemError } from '../errors.ts';
 import type { Oid } from './oid.ts';
 
 /** Pages that lie in one arena together, 1 MiB: neighbours stay together, large objects spread. */

@@ -1,6 +1,6 @@
 /** Checks of what callers pass to a pool. Wrong arguments throw; nothing has happened then. */
 
-import { TmemError } from './errors.ts';
+import { TmemError } from '../errors.ts';
 
 export const PAGE_BYTES = 4096;
 

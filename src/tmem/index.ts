@@ -1,8 +1,8 @@
 /** tmem: the core as the host uses it. */
 
+export { ERROR_CODES, TmemError, type TmemErrorCode } from '../errors.ts';
 export { Arenas } from './arenas.ts';
 export { PAGE_BYTES } from './checks.ts';
-export { ERROR_CODES, TmemError, type TmemErrorCode } from './errors.ts';
 export { OID_BYTES, Oid } from './oid.ts';
 export type { PutOutcome } from './outcome.ts';
 export { Pool } from './pool.ts';

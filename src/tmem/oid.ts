@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { TmemError } from './errors.ts';
+import { TmemError } from '../errors.ts';
 
 export const OID_BYTES = 24;
 const WORD_MAX = 2n ** 64n - 1n;

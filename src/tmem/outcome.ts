@@ -1,6 +1,6 @@
 /** Outcomes of puts as values: a refusal is expected, not an error. Codes: arena/tmem/outcome.ts. */
 
-import { TmemError } from './errors.ts';
+import { TmemError } from '../errors.ts';
 
 /**
  * What became of a put.

@@ -6,9 +6,9 @@
  * and written in place.
  */
 
+import { TmemError } from '../errors.ts';
 import type { Arenas } from './arenas.ts';
 import { checkBuffer, checkOffset, checkPage, PAGE_BYTES } from './checks.ts';
-import { TmemError } from './errors.ts';
 import { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
 import type { ExchangeResult, PoolDescription, PoolKind } from './pool-types.ts';

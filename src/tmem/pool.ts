@@ -6,8 +6,8 @@
  */
 
 import type { Arena } from '../arena/index.ts';
+import { TmemError } from '../errors.ts';
 import { checkBuffer, checkSameLength, PAGE_BYTES } from './checks.ts';
-import { TmemError } from './errors.ts';
 import type { Oid } from './oid.ts';
 import { outcomeOf, type PutOutcome } from './outcome.ts';
 import { GET_DEFAULT, GET_KEEP, INDEX_MAX, PoolPages } from './pool-pages.ts';

@@ -6,7 +6,7 @@
  */
 
 import * as v from 'valibot';
-import { TmemError } from '../tmem/errors.ts';
+import { TmemError } from '../errors.ts';
 import type { StoreSettings } from './settings.ts';
 import { ARENA_BYTES_MAX, ARENAS_MAX, PAGE_BYTES } from './settings.ts';
 import { byteSize, choice, show, validate, whole } from './validation.ts';

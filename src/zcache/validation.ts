@@ -6,7 +6,7 @@
  */
 
 import * as v from 'valibot';
-import { TmemError, type TmemErrorCode } from '../tmem/errors.ts';
+import { TmemError, type TmemErrorCode } from '../errors.ts';
 import { formatByteSize, parseByteSize } from './byte-size.ts';
 
 type ObjectSchema = v.ObjectSchema<v.ObjectEntries, undefined>;

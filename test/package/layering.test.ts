@@ -10,12 +10,13 @@ const hostFace = 'src/zcache/index.ts';
 const packageFace = 'src/index.ts';
 
 /** Folders of each layer, the lowest first; a file imports from its own folder and from layers below. */
-const srcLayers = [['src/arena'], ['src/tmem'], ['src/zcache'], frontEnds, ['src/cli']];
+const srcLayers = [['src/errors.ts'], ['src/arena'], ['src/tmem'], ['src/zcache'], frontEnds, ['src/cli']];
 const arenaLayers = [['arena/memory'], ['arena/codec'], ['arena/pam'], ['arena/tmem']];
 
 /** npm packages, by the folders that may import them. */
 const packageUsers: Record<string, readonly string[]> = {
   commander: ['src/cli'],
+  koffi: ['src/arena'],
   valibot: ['src/zcache', 'src/cli'],
 };
 

@@ -132,12 +132,15 @@ describe('package.json', () => {
       'typescript',
       'vitest',
     ]);
-    expect(manifest.optionalDependencies).toBeUndefined();
+    expect(Object.keys(manifest.optionalDependencies)).toEqual(['koffi']);
     expect(manifest.peerDependencies).toBeUndefined();
   });
 
   test('lets no package but node run code at installation', () => {
-    expect(manifest.allowScripts).toEqual({ node: true, lmdb: false, 'msgpackr-extract': false });
+    expect(manifest.allowScripts).toEqual({
+      ...{ node: true, koffi: false, lmdb: false },
+      'msgpackr-extract': false,
+    });
     const { packages } = JSON.parse(textOf('package-lock.json'));
     const withScripts = Object.keys(packages).filter((path) => packages[path].hasInstallScript);
     const decided = Object.keys(manifest.allowScripts).map((name) => `node_modules/${name}`);

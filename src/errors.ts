@@ -95,13 +95,49 @@ export const ERROR_CODES = {
     meaning: 'A lock was not free within lockTimeoutMs; the operation did nothing or may have taken effect.',
     advice: 'Find the thread that is stopped in the middle; try again.',
   },
+  TMEM_ERR_STORE_NAME: {
+    meaning: 'The name of a store is not 1 to 64 letters, digits, and the characters . _ - (not first).',
+    advice: 'Choose such a name: it becomes part of a file name.',
+  },
+  TMEM_ERR_NO_STORE: {
+    meaning: 'There is no store of this name in the directory.',
+    advice: 'Give memory to create it, or see with tmem ls what is there.',
+  },
+  TMEM_ERR_STORE_EXISTS: {
+    meaning: 'A store of this name exists already.',
+    advice: 'Choose another name, or remove the store first.',
+  },
+  TMEM_ERR_STORE_IN_USE: {
+    meaning: 'Threads are attached to the store that was to be removed.',
+    advice: 'End them first, or force the removal: they keep what they have, and nobody else finds it.',
+  },
+  TMEM_ERR_STORE_GONE: {
+    meaning: "The store's file was removed or replaced while it was open.",
+    advice: 'Close the store and open it again by name; pages put since then are in the removed file only.',
+  },
+  TMEM_ERR_STORE_FILE: {
+    meaning: "The store's file is not one that may be trusted: another owner, mode, kind or number of links.",
+    advice: 'The message says what is wrong; remove the file, or use another name or directory.',
+  },
+  TMEM_ERR_STORE_DIRECTORY: {
+    meaning: 'The directory for named stores is missing, not writable, or not in memory (tmpfs).',
+    advice: 'Use /dev/shm or mount a tmpfs; on a disk every page would be written to it.',
+  },
+  TMEM_ERR_NO_SPACE: {
+    meaning: 'The file system of the named stores has no room.',
+    advice: 'Lower memory, remove other stores, or enlarge it (Docker: --shm-size; else mount -o remount,size=…).',
+  },
+  TMEM_ERR_NO_KOFFI: {
+    meaning: 'Named stores need the optional package koffi, and it cannot be loaded here.',
+    advice: 'Install koffi; under --permission allow addons. Stores without a name work without it.',
+  },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',
     advice: 'The message names what is missing; see "What works where" in the README.',
   },
   TMEM_ERR_LAYOUT: {
     meaning: 'The shared memory was laid out by another version of the package.',
-    advice: 'Use one version of the package in all threads.',
+    advice: 'Use one version of the package in all threads and processes of a store.',
   },
   TMEM_ERR_DAMAGED: {
     meaning: 'The store found its own memory in a state that cannot be: a wrong checksum, tag or length.',
