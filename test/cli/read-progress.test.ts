@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { type Output, Progress, runParts } from '../../src/cli/read/progress.ts';
+import { Progress, runParts } from '../../src/cli/read/progress.ts';
 import { emptyTally, hitRatio, sumTallies } from '../../src/cli/read/tally.ts';
+import type { Output } from '../../src/cli/terminal.ts';
 
 const ERASE = '\r\u001b[K';
 

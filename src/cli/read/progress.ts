@@ -6,13 +6,8 @@
  */
 
 import { formatByteSize } from '../../zcache/byte-size.ts';
+import { type Environment, isLive, type Output, usableColumns, usesColor } from '../terminal.ts';
 import { hitRatio, type Tally } from './tally.ts';
-
-export interface Output {
-  write(text: string): unknown;
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-}
 
 /** What a line of progress is made of. */
 export interface ProgressState {
@@ -32,9 +27,6 @@ const LINE_INTERVAL_MS = 5000;
 /** Short enough for the figures to fit beside it in 80 columns. */
 const BAR_CELLS = 10;
 
-/** What every terminal has. */
-const COLUMNS_DEFAULT = 80;
-
 const ERASE_LINE = '\r\u001b[K';
 
 export class Progress {
@@ -46,12 +38,11 @@ export class Progress {
   #title = '';
   #onScreen = false;
 
-  constructor(out: Output, env: Readonly<Record<string, string | undefined>>, nowMs: () => number) {
+  constructor(out: Output, env: Environment, nowMs: () => number) {
     this.#out = out;
     this.#nowMs = nowMs;
-    this.#live = out.isTTY === true && env.TERM !== 'dumb';
-    // https://no-color.org: present and not empty, whatever its value
-    this.#color = this.#live && (env.NO_COLOR ?? '') === '';
+    this.#live = isLive(out, env);
+    this.#color = usesColor(out, env);
   }
 
   /** Shows the state, unless the last picture is too young. The first of a new title is always shown. */
@@ -75,9 +66,7 @@ export class Progress {
   #line(state: ProgressState): string {
     const filled = Math.round(clamp(state.share) * BAR_CELLS);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
-    // Some terminals say 0 for unknown. One column stays free: a terminal may wrap when the last is written.
-    const room = (this.#out.columns || COLUMNS_DEFAULT) - 1;
-    const text = `${state.title} ${bar} ${state.parts.join(' · ')}`.slice(0, Math.max(0, room));
+    const text = `${state.title} ${bar} ${state.parts.join(' · ')}`.slice(0, usableColumns(this.#out));
     return this.#color ? text.replace(bar, `\u001b[36m${bar}\u001b[39m`) : text;
   }
 }

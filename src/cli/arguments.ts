@@ -1,0 +1,32 @@
+/**
+ * Values of options and arguments: text in, a checked value out, or a sentence that says what is allowed.
+ */
+
+import { InvalidArgumentError, Option } from 'commander';
+import { parseByteSize } from '../zcache/byte-size.ts';
+
+/** A parser of numbers from `min` to `max`. */
+export function number(min: number, max: number, whole: boolean) {
+  return (text: string): number => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value >= min && value <= max && (!whole || Number.isInteger(value))) return value;
+    throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}.`);
+  };
+}
+
+/** A parser of sizes of at least `minBytes`, as people write them; `minText` is that bound for people. */
+export function byteSize(minBytes: number, minText: string) {
+  return (text: string): number => {
+    const bytes = parseByteSize(text);
+    if (bytes !== undefined && bytes >= minBytes) return bytes;
+    throw new InvalidArgumentError(`It must be a size of at least ${minText}, such as '256 MiB' or 1G.`);
+  };
+}
+
+/** `--directory`, alike in all commands about named stores. */
+export function directoryOption(): Option {
+  return new Option('--directory <path>', 'where the stores are (default: /dev/shm)').argParser((text) => {
+    if (text !== '') return text;
+    throw new InvalidArgumentError('It must be the path of a directory.');
+  });
+}
