@@ -119,6 +119,7 @@ const LAYOUT_NAMES = [
   'POOL_COUNTER_WORDS',
   'P_CLIENT',
   'P_CODEC',
+  'P_DEMOTE_TO',
   'P_FLAGS',
   'P_LIMIT_PAGES',
   'P_NAME',
