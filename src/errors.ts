@@ -125,11 +125,20 @@ export const ERROR_CODES = {
   },
   TMEM_ERR_NO_SPACE: {
     meaning: 'The file system of the named stores has no room.',
-    advice: 'Lower memory, remove other stores, or enlarge it (Docker: --shm-size; else mount -o remount,size=…).',
+    advice:
+      'Lower memory, remove other stores, or enlarge it (Docker: --shm-size; else mount -o remount,size=…).',
   },
   TMEM_ERR_NO_KOFFI: {
     meaning: 'Named stores need the optional package koffi, and it cannot be loaded here.',
     advice: 'Install koffi; under --permission allow addons. Stores without a name work without it.',
+  },
+  TMEM_ERR_SAVED_FILE: {
+    meaning: 'A file is no saved store this version reads: something else, truncated, damaged, or altered.',
+    advice: 'Restore from another copy; nothing was created from this one.',
+  },
+  TMEM_ERR_RESTORE: {
+    meaning: 'A persistent page of a saved store was refused by the new store.',
+    advice: 'Restore it with as much memory as the message says; nothing was created.',
   },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',

@@ -42,7 +42,16 @@ export interface ShrinkResult {
   readonly remaining: number;
 }
 
+let arenasOf: (store: Store) => Arenas;
+
 export class Store {
+  static {
+    arenasOf = (store) => {
+      store.#arenas.check();
+      return store.#arenas;
+    };
+  }
+
   readonly settings: StoreSettings;
   /**
    * This thread's staging pages: memory inside the arena. Read a file or socket straight into it and put from there, or
@@ -143,6 +152,9 @@ export class Store {
   }
 }
 
+/** The arenas of an open store, for the rest of this layer. */
+export { arenasOf };
+
 /**
  * Opens a new store. Everything it will ever use is bounded by `memory`.
  *
@@ -196,7 +208,7 @@ function createArena(module: ArenaModule, bytes: number, settings: StoreSettings
   return arena;
 }
 
-function applySettings(arena: Arena, settings: StoreSettings): void {
+export function applySettings(arena: Arena, settings: StoreSettings): void {
   const { layout } = arena;
   arena.setWord(layout.H_VERIFY, settings.verify ? 1 : 0);
   arena.setWord(layout.H_STORE_INCOMPRESSIBLE, settings.incompressible === 'store' ? 1 : 0);
