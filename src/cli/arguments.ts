@@ -5,6 +5,9 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { parseByteSize } from '../zcache/byte-size.ts';
 
+/** Where named stores are if nothing else is said. */
+const STORE_DIRECTORY_DEFAULT = '/dev/shm';
+
 /** A parser of numbers from `min` to `max`. */
 export function number(min: number, max: number, whole: boolean) {
   return (text: string): number => {
@@ -25,8 +28,10 @@ export function byteSize(minBytes: number, minText: string) {
 
 /** `--directory`, alike in all commands about named stores. */
 export function directoryOption(): Option {
-  return new Option('--directory <path>', 'where the stores are (default: /dev/shm)').argParser((text) => {
-    if (text !== '') return text;
-    throw new InvalidArgumentError('It must be the path of a directory.');
-  });
+  return new Option('--directory <path>', 'where the stores are')
+    .default(STORE_DIRECTORY_DEFAULT)
+    .argParser((text) => {
+      if (text !== '') return text;
+      throw new InvalidArgumentError('It must be the path of a directory.');
+    });
 }

@@ -1,0 +1,17 @@
+/**
+ * What a check found, as lines.
+ */
+
+import type { CheckReport } from '../stores.ts';
+import { count } from '../text/figures.ts';
+import { type Line, span } from '../text/line.ts';
+import { printable } from '../text/width.ts';
+
+export function checkView(name: string, { sound, findings, pages, frames }: CheckReport): Line[] {
+  const looked = `${count(pages)} pages in ${count(frames)} frames were looked at`;
+  const verdict = sound ? span('sound', 'strong') : span('damaged', 'alarm');
+  return [
+    [span(`${printable(name)}: `), verdict, span(`; ${looked}`)],
+    ...findings.map((finding) => [span(`  ${printable(finding)}`)]),
+  ];
+}
