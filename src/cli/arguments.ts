@@ -8,12 +8,14 @@ import { parseByteSize } from '../zcache/byte-size.ts';
 /** Where named stores are if nothing else is said. */
 const STORE_DIRECTORY_DEFAULT = '/dev/shm';
 
-/** A parser of numbers from `min` to `max`. */
-export function number(min: number, max: number, whole: boolean) {
+/** A parser of numbers from `min` to `max`. `hint`: what is likely meant where it is none. */
+export function number(min: number, max: number, whole: boolean, hint = '') {
   return (text: string): number => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
     if (value >= min && value <= max && (!whole || Number.isInteger(value))) return value;
-    throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}.`);
+    throw new InvalidArgumentError(
+      `It must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}${hint}.`,
+    );
   };
 }
 

@@ -20,7 +20,7 @@ interface Options extends Omit<StatOptions, 'watch'> {
 }
 
 export function registerStat(program: Command, stores: Stores): void {
-  const seconds = number(WATCH_MIN_S, WATCH_MAX_S, false);
+  const seconds = number(WATCH_MIN_S, WATCH_MAX_S, false, ' seconds; the name of the store comes first');
   program
     .command('stat')
     .description('show what a store holds and what happens in it')
