@@ -10,6 +10,8 @@ import type { Command } from 'commander';
 import { TmemError } from '../errors.ts';
 
 export const EXIT_FAILED = 1;
+/** What a shell reports for a command ended by Ctrl-C: 128 and the number of SIGINT. */
+export const EXIT_INTERRUPTED = 130;
 
 const END_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 

@@ -4,15 +4,12 @@
 
 import { type Command, Option } from 'commander';
 import { byteSize, number } from '../arguments.ts';
-import { CommandError, EXIT_FAILED, run } from '../command-line.ts';
+import { CommandError, EXIT_FAILED, EXIT_INTERRUPTED, run } from '../command-line.ts';
 import { read } from './command.ts';
 import { defaultPaths, MEMORY_MIN_BYTES, type ReadOptions } from './options.ts';
 import { PlanError } from './plan.ts';
 import { Progress } from './progress.ts';
 import { complaints, summaryJson, summaryText } from './summary.ts';
-
-/** What a shell reports for a command ended by Ctrl-C: 128 and the number of SIGINT. */
-const EXIT_INTERRUPTED = 130;
 
 export function registerRead(program: Command): void {
   program
