@@ -34,6 +34,23 @@ export interface TmemEvents {
   'tmem:thread:recovered': { thread: number; durationMs: number };
   /** A shrink freed frames; `remaining` were asked for and not found. */
   'tmem:store:shrunk': { asked: number; freed: number; remaining: number };
+  /**
+   * Memory ran short: `scope` ('machine', or 'cgroup:' and a path) has little left ('low'), its tasks stand still for
+   * want of it ('stall'), or its limit made the kernel look for something to kill ('oom'). `frames` of 4096 bytes are
+   * to be given back first; more may follow before the pressure ends.
+   */
+  'tmem:shrinker:pressure': {
+    scope: string;
+    cause: 'low' | 'stall' | 'oom';
+    availableBytes: number | undefined;
+    frames: number;
+  };
+  /** Pressure ended. What was done in all: frames evicted, and frames returned to the system. */
+  'tmem:shrinker:idle': { durationMs: number; evictedFrames: number; returnedFrames: number };
+  /** Under pressure nothing could be given back: only persistent pages are left, or the system takes no frames. */
+  'tmem:shrinker:exhausted': { reason: 'nothing to evict' | 'system takes no frames' };
+  /** The shrinker met an error; unless it was a busy store, it stopped. */
+  'tmem:shrinker:failed': { error: unknown; stopped: boolean };
   /** A page did not match its checksum: memory was damaged. */
   'tmem:page:damaged': { client: string; pool: string; index: number };
   /** A front end got another backend; `previous` is the old one. */
@@ -54,6 +71,10 @@ const CHANNELS = {
   'tmem:thread:dead': channel('tmem:thread:dead'),
   'tmem:thread:recovered': channel('tmem:thread:recovered'),
   'tmem:store:shrunk': channel('tmem:store:shrunk'),
+  'tmem:shrinker:pressure': channel('tmem:shrinker:pressure'),
+  'tmem:shrinker:idle': channel('tmem:shrinker:idle'),
+  'tmem:shrinker:exhausted': channel('tmem:shrinker:exhausted'),
+  'tmem:shrinker:failed': channel('tmem:shrinker:failed'),
   'tmem:page:damaged': channel('tmem:page:damaged'),
   'tmem:backend:replaced': channel('tmem:backend:replaced'),
 } as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
