@@ -16,8 +16,11 @@ export {
   HISTOGRAM_BINS,
   H_ADDRESS_MAX,
   H_ALLOCATIONS,
+  H_ARENA,
+  H_ARENAS,
   H_CLIENTS_MAX,
   H_CLIENT_TABLE,
+  H_CREATED_MS,
   H_DEBUG_MAX_SLOTS_LOCKED,
   H_DOOMED_POOLS,
   H_FAIL_COUNTDOWN,
@@ -26,6 +29,8 @@ export {
   H_FREE_FRAMES,
   H_FREE_FRAMES_MIN,
   H_FROZEN,
+  H_GIVEN_BACK,
+  H_GROWTH_STOPPED,
   H_LOCK_TIMEOUTS,
   H_LOCK_TIMEOUT_MS,
   H_LOCK_WAITS,
@@ -35,12 +40,16 @@ export {
   H_POOL_TABLE,
   H_RECOVERIES,
   H_RETIRED_STORE,
+  H_SETTINGS,
+  H_SETTINGS_BYTES,
   H_SHRINKS,
   H_SLOTS,
   H_SLOT_BYTES,
   H_STAGING_PAGES,
+  H_STORE_ID,
   H_STORE_INCOMPRESSIBLE,
   H_THREADS,
+  H_UNBACKED,
   H_UNBUDDIED_FIRST,
   H_VERIFY,
   H_VERSION,
@@ -58,12 +67,19 @@ export {
   P_NAME_LENGTH,
   P_PAM,
   P_STATE,
+  P_TWIN,
   P_UUID,
+  SETTINGS_BYTES_MAX,
+  S_NAMESPACE,
+  S_NONCE,
+  S_PROCESS,
   S_STATE,
+  S_THREAD_ID,
 } from './memory/layout';
 export { committedResult, isCommitted } from './memory/commit';
-export { format } from './memory/format';
-export { slotClaim, slotRelease, slotsThreadEnded } from './memory/slot';
+export { format, formatFirstFrame, headerIsSound } from './memory/format';
+export { backedCount } from './memory/backed-bits';
+export { slotBury, slotClaim, slotRelease, slotTake, slotsThreadEnded } from './memory/slot';
 export {
   objectFlush,
   pageExchange,
@@ -79,11 +95,13 @@ export {
   rangePut,
 } from './tmem/page-calls';
 export {
+  backEverything,
   clientFrame,
   clientStatistics,
   drainSteps,
   emptyPool,
   forgetClient,
+  giveBack,
   grant,
   isGranted,
   openClient,
@@ -98,6 +116,7 @@ export {
   shrinkBy,
   trimClient,
 } from './tmem/pool-calls';
+export { poolStale } from './tmem/pool';
 export { recoveryIsNeeded } from './tmem/recovery';
 
 /** This thread's operation was unwound by an abort: what it left is for recovery. */

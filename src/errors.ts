@@ -41,7 +41,7 @@ export const ERROR_CODES = {
     advice: 'Choose a shorter or plainer name.',
   },
   TMEM_ERR_NAME_MISMATCH: {
-    meaning: 'A client or pool of this name exists with other settings.',
+    meaning: 'A store, client or pool of this name exists with other settings.',
     advice: 'Open it with the same settings, remove it first, or choose another name.',
   },
   TMEM_ERR_POOL_FLAGS: {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { TmemError } from '../src/errors.ts';
 import { formatByteSize, parseByteSize } from '../src/zcache/byte-size.ts';
 import { checkedName, clientOptions, poolDefaults, poolOptions } from '../src/zcache/options.ts';
-import { ARENA_BYTES_MAX, type StoreOptions, storeSettings } from '../src/zcache/settings.ts';
+import { ARENA_BYTES_MAX, type SettingsOptions, storeSettings } from '../src/zcache/settings.ts';
 
 const MIB = 2 ** 20;
 
@@ -98,7 +98,7 @@ describe('store settings', () => {
       shape: 'round',
       frontswap: { swizzleBits: 40, nonsense: true },
     };
-    const error = failure(() => storeSettings(wrong as unknown as StoreOptions));
+    const error = failure(() => storeSettings(wrong as unknown as SettingsOptions));
     expect(error.code).toBe('TMEM_ERR_SETTING');
     for (const part of [
       /memory: got "1 MiB", allowed is 8 MiB to 256 GiB/,
@@ -116,9 +116,9 @@ describe('store settings', () => {
   });
 
   test('a missing memory, or no object at all, is said so', () => {
-    expect(failure(() => storeSettings({} as StoreOptions)).message).toMatch(/memory: is required/);
+    expect(failure(() => storeSettings({} as SettingsOptions)).message).toMatch(/memory: is required/);
     for (const nothing of [undefined, null, 'x', 5, []]) {
-      expect(failure(() => storeSettings(nothing as unknown as StoreOptions)).message).toMatch(
+      expect(failure(() => storeSettings(nothing as unknown as SettingsOptions)).message).toMatch(
         /expects an object/,
       );
     }
@@ -139,7 +139,7 @@ describe('store settings', () => {
     [{ memory: Number.NaN }, /memory: got NaN/],
     [{ memory: 2 ** 50 }, /memory: got 1125899906842624, allowed is 8 MiB to 256 GiB/],
   ])('%j cannot be', (options, message) => {
-    const error = failure(() => storeSettings(options as StoreOptions));
+    const error = failure(() => storeSettings(options as SettingsOptions));
     expect(error.code).toBe('TMEM_ERR_SETTING');
     expect(error.message).toMatch(message);
   });
@@ -174,7 +174,7 @@ describe('store settings', () => {
     fc.assert(
       fc.property(fc.constantFrom(...names), fc.anything(), (name, value) => {
         try {
-          storeSettings({ memory: '8 MiB', [name]: value } as StoreOptions);
+          storeSettings({ memory: '8 MiB', [name]: value } as SettingsOptions);
         } catch (error) {
           expect(TmemError.is(error)).toBe(true);
           expect((error as Error).message).toContain(name);

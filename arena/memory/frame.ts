@@ -4,14 +4,13 @@
 //   word 0   bits 0-3 kind | bits 4-13 of the kind's owner (zv: first block, slabs: class) | bits 16-31 client
 //   word 1   use stamp (H_CLOCK when the frame was last used), or what the kind keeps there
 //
-// Free frames: a bitmap (bit set = free) with two kinds of summary, so that both ends are found in constant time:
-//   bits[w]  32 frames | any[w]  32 words of bits with a free frame | full[w]  32 words of bits wholly free
-// zv takes from the low end (the frame behind its last one, else the first wholly free group of 32, else the
-// lowest), so that its blocks can cross frames; everything else takes from the high end.
-//
-// The entry says who owns a frame; bitmap, summaries and counts can be rebuilt from the entries.
+// Which ones are free: memory/free-frames.ts. The entry says who owns a frame; bitmap, summaries and counts can be
+// rebuilt from the entries.
 
-import { abortOperation, ABORT_DAMAGED, must } from './host';
+import { isBacked } from './backed-bits';
+import { backFrames } from './backing';
+import { clearFree, freeNone, pickHigh, pickLow, setFree } from './free-frames';
+import { must } from './host';
 import {
   C_CAP_FRAMES,
   C_FRAMES,
@@ -22,17 +21,18 @@ import {
   FRAME_LOCK,
   FRAME_SHIFT,
   H_ALLOCATIONS,
+  H_BACKING_FAILED,
   H_CLIENTS_MAX,
   H_CLIENT_TABLE,
   H_CLOCK,
   H_FAIL_COUNTDOWN,
   H_FIRST_FRAME,
-  H_FRAMES,
   H_FRAME_TABLE,
-  H_FREE_BITS,
   H_FREE_FRAMES,
   H_FREE_FRAMES_MIN,
+  H_GROWTH_STOPPED,
   H_LAST_FRAME,
+  H_UNBACKED,
   KIND_FREE,
   KIND_RAW_EPH,
   KIND_RAW_PERS,
@@ -44,10 +44,8 @@ import {
 } from './layout';
 import { lock, unlock } from './lock';
 
-/** Bits of a frame number; a 4 GiB arena has 2^20 frames. */
-const WORD_SHIFT: u32 = 5;
-const WORD_MASK: u32 = 31;
-const NO_HINT: u32 = 0;
+/** Times a thread has frames backed that others then take, before it does without. */
+const BACK_TRIES_MAX: i32 = 8;
 
 /** Why the last frameTake of this thread gave nothing. */
 export const TAKE_NONE_FREE: i32 = 1;
@@ -120,22 +118,41 @@ export function frameTake(client: u32, kind: u32, hint: u32): u32 {
     takeFailure = TAKE_OVER_CAP;
     return 0;
   }
-  lock(FRAME_LOCK);
-  const frame = pick(kind == KIND_ZV_EPH || kind == KIND_ZV_PERS, hint);
-  if (frame != 0) {
-    clearFree(frame);
-    const free = load<u32>(H_FREE_FRAMES) - 1;
-    store<u32>(H_FREE_FRAMES, free);
-    if (free < load<u32>(H_FREE_FRAMES_MIN)) store<u32>(H_FREE_FRAMES_MIN, free);
-    store<u32>(H_CLOCK, load<u32>(H_CLOCK) + 1);
+  const low = kind == KIND_ZV_EPH || kind == KIND_ZV_PERS;
+  // Its own side first while the system has more memory to give; then whatever is free; then ask the system again.
+  const ownSide = canGrow();
+  let frame = takeFree(low, hint, ownSide);
+  for (let tries = 0; frame == 0 && tries < BACK_TRIES_MAX; tries++) {
+    if (!backFrames(low, hint)) break;
+    frame = takeFree(low, hint, ownSide);
   }
-  unlock(FRAME_LOCK);
+  if (frame == 0 && ownSide) frame = takeFree(low, hint, false);
   if (frame == 0) {
     discharge(client, kind);
     takeFailure = TAKE_NONE_FREE;
   } else {
     noteMost(client, kind);
   }
+  return frame;
+}
+
+/** Whether the system may have memory for more frames. */
+function canGrow(): bool {
+  return load<u32>(H_UNBACKED) != 0 && (load<u32>(H_BACKING_FAILED) | load<u32>(H_GROWTH_STOPPED)) == 0;
+}
+
+function takeFree(low: bool, hint: u32, ownSide: bool): u32 {
+  lock(FRAME_LOCK);
+  const frame = low ? pickLow(hint, ownSide) : pickHigh(ownSide);
+  if (frame != 0) {
+    clearFree(frame);
+    const free = load<u32>(H_FREE_FRAMES) - 1;
+    store<u32>(H_FREE_FRAMES, free);
+    const unused = free + load<u32>(H_UNBACKED);
+    if (unused < load<u32>(H_FREE_FRAMES_MIN)) store<u32>(H_FREE_FRAMES_MIN, unused);
+    store<u32>(H_CLOCK, load<u32>(H_CLOCK) + 1);
+  }
+  unlock(FRAME_LOCK);
   return frame;
 }
 
@@ -213,93 +230,9 @@ function discharge(client: u32, kind: u32): void {
   atomic.sub<u32>(address + C_FRAMES, 1);
 }
 
-// ---- bitmap (all under FRAME_LOCK) --------------------------------------------------------------------------
-
-/** Words of the bitmap; `any` follows it, then `full`. */
-export function bitmapWords(frames: u32): u32 {
-  return (frames + WORD_MASK) >>> WORD_SHIFT;
-}
-
-export function bitmapBytes(frames: u32): u32 {
-  const words = bitmapWords(frames);
-  return 4 * (words + 2 * ((words + WORD_MASK) >>> WORD_SHIFT));
-}
-
-function summaryAny(): usize {
-  return load<u32>(H_FREE_BITS) + 4 * bitmapWords(load<u32>(H_FRAMES));
-}
-
-function summaryWords(): u32 {
-  return (bitmapWords(load<u32>(H_FRAMES)) + WORD_MASK) >>> WORD_SHIFT;
-}
-
-function summaryFull(): usize {
-  return summaryAny() + 4 * summaryWords();
-}
-
-function setFree(frame: u32): void {
-  const word = frame >>> WORD_SHIFT;
-  const address = load<u32>(H_FREE_BITS) + (word << 2);
-  const bits = load<u32>(address);
-  if ((bits >>> (frame & WORD_MASK)) & 1) abortOperation(ABORT_DAMAGED, 112);
-  store<u32>(address, bits | (1 << (frame & WORD_MASK)));
-  summarise(word, bits | (1 << (frame & WORD_MASK)));
-}
-
-function clearFree(frame: u32): void {
-  const word = frame >>> WORD_SHIFT;
-  const address = load<u32>(H_FREE_BITS) + (word << 2);
-  const bits = load<u32>(address) & ~(1 << (frame & WORD_MASK));
-  store<u32>(address, bits);
-  summarise(word, bits);
-}
-
-function summarise(word: u32, bits: u32): void {
-  const bit: u32 = 1 << (word & WORD_MASK);
-  const any = summaryAny() + ((word >>> WORD_SHIFT) << 2);
-  const full = summaryFull() + ((word >>> WORD_SHIFT) << 2);
-  store<u32>(any, bits != 0 ? load<u32>(any) | bit : load<u32>(any) & ~bit);
-  store<u32>(full, bits == 0xffffffff ? load<u32>(full) | bit : load<u32>(full) & ~bit);
-}
-
-/** A free frame number, 0 when there is none. At most 1024 summary words are looked at (a 4 GiB arena). */
-function pick(fromLowEnd: bool, hint: u32): u32 {
-  if (load<u32>(H_FREE_FRAMES) == 0) return 0;
-  const bits = load<u32>(H_FREE_BITS);
-  if (fromLowEnd) {
-    if (hint != NO_HINT && hint < load<u32>(H_LAST_FRAME)) {
-      if ((load<u32>(bits + ((hint >>> WORD_SHIFT) << 2)) >>> (hint & WORD_MASK)) & 1) return hint;
-    }
-    const group = lowestSummary(summaryFull());
-    if (group >= 0) return <u32>group << WORD_SHIFT;
-    const word = lowestSummary(summaryAny());
-    if (word < 0) abortOperation(ABORT_DAMAGED, 113);
-    return (<u32>word << WORD_SHIFT) + ctz<u32>(load<u32>(bits + (<u32>word << 2)));
-  }
-  const any = summaryAny();
-  for (let i = <i32>summaryWords() - 1; i >= 0; i--) {
-    const summary = load<u32>(any + (<u32>i << 2));
-    if (summary != 0) {
-      const word = (<u32>i << WORD_SHIFT) + 31 - clz<u32>(summary);
-      return (word << WORD_SHIFT) + 31 - clz<u32>(load<u32>(bits + (word << 2)));
-    }
-  }
-  abortOperation(ABORT_DAMAGED, 114);
-  return 0;
-}
-
-function lowestSummary(summary: usize): i32 {
-  const words = summaryWords();
-  for (let i: u32 = 0; i < words; i++) {
-    const bits = load<u32>(summary + (i << 2));
-    if (bits != 0) return <i32>((i << WORD_SHIFT) + ctz<u32>(bits));
-  }
-  return -1;
-}
-
 /** Rebuilds bitmap, summaries, free count and every client's counts from the table (nothing else may run). */
 export function framesRebuild(): void {
-  memory.fill(load<u32>(H_FREE_BITS), 0, bitmapBytes(load<u32>(H_FRAMES)));
+  freeNone();
   const clients = load<u32>(H_CLIENTS_MAX);
   for (let client: u32 = 0; client < clients; client++) {
     const address = clientAddress(client);
@@ -309,12 +242,17 @@ export function framesRebuild(): void {
     memory.fill(address + C_GROUPS, 0, 16);
   }
   let free: u32 = 0;
+  let unbacked: u32 = 0;
   const last = load<u32>(H_LAST_FRAME);
   for (let frame = load<u32>(H_FIRST_FRAME); frame < last; frame++) {
     const entry = load<u32>(frameEntry(frame));
     if ((entry & 15) == KIND_FREE) {
-      setFree(frame);
-      free++;
+      if (isBacked(frame)) {
+        setFree(frame);
+        free++;
+      } else {
+        unbacked++;
+      }
       continue;
     }
     const address = clientAddress(entry >>> 16);
@@ -326,4 +264,5 @@ export function framesRebuild(): void {
     store<u32>(group, load<u32>(group) + 1);
   }
   store<u32>(H_FREE_FRAMES, free);
+  store<u32>(H_UNBACKED, unbacked);
 }

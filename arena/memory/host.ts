@@ -4,6 +4,26 @@
 @external("env", "tmemAbort")
 declare function tmemAbort(reason: i32, detail: i32): void;
 
+/** Sleeps while the word at `address` is `expected`, at most `timeoutMs`; whether that time passed without a wake. */
+@external("env", "tmemWait")
+export declare function hostWait(address: usize, expected: u32, timeoutMs: i32): bool;
+
+/** Wakes up to `threads` threads, of whichever process, that sleep on the word at `address`. */
+@external("env", "tmemWake")
+export declare function hostWake(address: usize, threads: i32): void;
+
+/** Whether the thread of a slot has ended; if so the slot's state says so from now on (slotBury). */
+@external("env", "tmemIsDead")
+export declare function hostIsDead(slot: u32): bool;
+
+/** Makes sure that there is memory behind frames that have none; false when the system has none to give. */
+@external("env", "tmemBack")
+export declare function hostBack(first: u32, frames: u32): bool;
+
+/** Gives the memory behind frames back to the system; false when it cannot. */
+@external("env", "tmemUnback")
+export declare function hostUnback(first: u32, frames: u32): bool;
+
 /** A lock or the gate was not free within the bound. */
 export const ABORT_BUSY: i32 = 1;
 /** The owner of a lock is dead: the host recovers the arena and repeats the operation. */

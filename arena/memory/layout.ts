@@ -10,7 +10,7 @@
 // docs/formats/arena.md is the same map in prose. Change either, change both, and raise LAYOUT_VERSION.
 
 export const LAYOUT_MAGIC: u32 = 0x6d656d74; // "tmem", little-endian
-export const LAYOUT_VERSION: u32 = 1;
+export const LAYOUT_VERSION: u32 = 2;
 
 export const FRAME_SIZE: u32 = 4096;
 export const FRAME_SHIFT: u32 = 12;
@@ -35,10 +35,10 @@ export const H_POOLS_MAX: usize = HEADER + 44;
 export const H_CLIENT_TABLE: usize = HEADER + 48; // as the pool table
 export const H_CLIENTS_MAX: usize = HEADER + 52;
 export const H_KEY: usize = HEADER + 56; // 16 bytes: key of the oid hash
-export const H_GATE: usize = HEADER + 72; // 0 = open, else slot + 1 of the recovering thread
+export const H_GATE: usize = HEADER + 72; // 0 = open, else who recovers, as in a lock
 export const H_CLOCK: usize = HEADER + 76; // counts frames handed out: the unit of use stamps
 export const H_FROZEN: usize = HEADER + 80;
-export const H_FREE_FRAMES: usize = HEADER + 84; // under the frame lock
+export const H_FREE_FRAMES: usize = HEADER + 84; // backed ones; under the frame lock
 export const H_VERIFY: usize = HEADER + 88; // check every page's checksum on get
 export const H_STORE_INCOMPRESSIBLE: usize = HEADER + 92; // keep what does not compress raw
 export const H_UNBUDDIED_FIRST: usize = HEADER + 96; // zbud reclaim order of the original
@@ -55,13 +55,28 @@ export const H_PERSISTENT_PAGES: usize = HEADER + 136; // kept only while the li
 export const H_RECOVERIES: usize = HEADER + 140;
 /** Upper bound that Binaryen's safe-heap checks compare addresses with (debug build). */
 export const H_ADDRESS_MAX: usize = HEADER + 144;
-export const H_FREE_FRAMES_MIN: usize = HEADER + 148; // least H_FREE_FRAMES ever: gives the maximum in use
+export const H_FREE_FRAMES_MIN: usize = HEADER + 148; // fewest frames not in use ever: gives the maximum in use
 export const H_DEBUG_MAX_SLOTS_LOCKED: usize = HEADER + 152; // debug: most index slots touched in one lock hold
 export const H_LOCK_WAITS: usize = HEADER + 156; // times a lock was not free at the first look
 export const H_LOCK_TIMEOUTS: usize = HEADER + 160;
 export const H_SHRINKS: usize = HEADER + 164;
 export const H_POOLS_HIGH: usize = HEADER + 168; // one above the highest pool id ever used
+export const H_BACKED_BITS: usize = HEADER + 172; // frames with memory behind them, see memory/backing.ts
+export const H_UNBACKED: usize = HEADER + 176; // frames that are nobody's and have none; under the frame lock
+export const H_LOW_EDGE: usize = HEADER + 180; // frames below were backed for the low end (a hint)
+export const H_BACKING_FAILED: usize = HEADER + 184; // the host had no memory for the last frames asked for
+export const H_BACKINGS: usize = HEADER + 188; // times frames were backed
+export const H_GIVEN_BACK: usize = HEADER + 192; // u64: frames given back to the operating system, ever
+export const H_UNBACK_HAND: usize = HEADER + 200; // bitmap word where giving back goes on
+export const H_ARENA: usize = HEADER + 204; // which of the store's arenas this is
+export const H_ARENAS: usize = HEADER + 208; // arenas of the store
+export const H_STORE_ID: usize = HEADER + 212; // 16 random bytes, the same in all arenas of a store
+export const H_CREATED_MS: usize = HEADER + 232; // f64: Unix time
+export const H_GROWTH_STOPPED: usize = HEADER + 228; // memory is short: no frame is backed
+export const H_SETTINGS_BYTES: usize = HEADER + 240; // length of the text at H_SETTINGS
 export const H_RETIRED_STORE: usize = HEADER + 512; // u64 counters of clients that were removed
+export const H_SETTINGS: usize = HEADER + 1024; // the store's settings as JSON, to the end of the frame
+export const SETTINGS_BYTES_MAX: u32 = 3072;
 
 // ---- locks (at LOCKS): 64 bytes apart, so that two locks never share a cache line ---------------------
 export const LOCKS: usize = 2 * 4096;
@@ -75,7 +90,8 @@ export const CLIENT_LOCK_KINDS: u32 = 4;
 export const FRAME_LOCK: usize = CLIENT_LOCKS + CLIENT_LOCK_SETS * CLIENT_LOCK_KINDS * LOCK_BYTES;
 export const ADMIN_LOCK: usize = FRAME_LOCK + LOCK_BYTES; // pool and client tables
 export const RECLAIM_LOCK: usize = ADMIN_LOCK + LOCK_BYTES; // one evictor at a time
-export const LOCKS_END: usize = RECLAIM_LOCK + LOCK_BYTES;
+export const BACKING_LOCK: usize = RECLAIM_LOCK + LOCK_BYTES; // which frames have memory behind them
+export const LOCKS_END: usize = BACKING_LOCK + LOCK_BYTES;
 
 // ---- version table: one u32 a hash of handle, raised with every change of a slot word -----------------
 export const VERSIONS: usize = (LOCKS_END + 4095) & ~4095;
@@ -114,6 +130,9 @@ export const S_THREAD_ID: usize = 8;
 export const S_HAZARD: usize = 12;
 export const S_POOL2: usize = 16; // pool id + 1 of a second pool in use
 export const S_POOL3: usize = 20; // pool id + 1 of a pool whose left-over pages are being freed
+export const S_PROCESS: usize = 24; // process id, as its process sees it
+export const S_NAMESPACE: usize = 28; // pid namespace of that process
+export const S_NONCE: usize = 32; // 8 bytes, to find out whether file and memory are one
 export const S_RESERVE: usize = 64; // cells taken for the running operation, see tmem/reserve.ts
 export const S_PATH: usize = 1024; // parents of the slot being changed, see tmem/tree.ts
 export const S_GATHER: usize = 1152; // words cleared under a lock, freed after it: GATHER_WORDS u32
@@ -143,6 +162,7 @@ export const P_PAM: usize = 20;
 export const P_LIMIT_PAGES: usize = 24; // raw pools: pages above this are demoted; 0 = no limit
 export const P_DEMOTE_TO: usize = 28; // name of a pool (tmem/pool.ts); 0 = none
 export const P_NAME_LENGTH: usize = 32;
+export const P_TWIN: usize = 36; // name of the pool in the store's first arena (there: 0)
 export const P_DOOMED: usize = 40; // 1 = something detached is waiting in P_DOOMED_TREES or _OBJECTS
 export const P_UUID: usize = 48; // 16 bytes, shared pools
 export const P_NAME: usize = 64; // 64 bytes

@@ -2,12 +2,13 @@
 //
 //   0 = free | bits 0-7 slot + 1 | bits 8-30 generation of the slot | bit 31 somebody waits
 //
-// Order: RECLAIM_LOCK before ADMIN_LOCK and stripes, ADMIN_LOCK before a client's locks, all before FRAME_LOCK; beyond
-// that no lock is taken while another is held. Only who moves a page between pools takes two stripes, the lower address
+// Order: RECLAIM_LOCK before ADMIN_LOCK and stripes, ADMIN_LOCK before a client's locks, all before BACKING_LOCK, that
+// before FRAME_LOCK; beyond that no lock is taken while another is held. Only who moves a page between pools takes two stripes, the lower address
 // first. So nothing can deadlock. What must not happen under a lock: compression, decompression, more than 64 slots.
 
-import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, must } from './host';
+import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, hostIsDead, hostWait, hostWake, must } from './host';
 import {
+  BACKING_LOCK,
   CLIENT_LOCKS,
   CLIENT_LOCK_KINDS,
   CLIENT_LOCK_SETS,
@@ -23,15 +24,17 @@ import {
   SLOT_ABANDONED,
   SLOT_DEAD,
   SLOT_RECOVERING,
+  S_GENERATION,
   S_STATE,
   STRIPES,
 } from './layout';
 
 const WAITERS: u32 = 0x80000000;
+const GENERATION_MASK: u32 = 0x7fffff;
 /** Looks at a busy lock before sleeping: a critical section takes 20 to 100 ns, a look about 1 ns. */
 const SPINS: i32 = 400;
-/** One sleep; after each the owner's life is checked. Other processes cannot wake us, so it is short. */
-const SLEEP_NS: i64 = 1_000_000;
+/** One sleep; after each the owner's life is checked. */
+const SLEEP_MS: i32 = 1;
 
 /** This thread's lock word. */
 let owner: u32 = 0;
@@ -40,8 +43,36 @@ let held: i32 = 0;
 let visited: i32 = 0;
 
 export function lockIdentity(slot: u32, generation: u32): void {
-  owner = (slot + 1) | ((generation & 0x7fffff) << 8);
+  owner = (slot + 1) | ((generation & GENERATION_MASK) << 8);
   held = 0;
+}
+
+/** What a lock says while this thread holds it. */
+export function lockOwner(): u32 {
+  return owner;
+}
+
+/** Whether the slot that a lock word (or the gate) names has another owner by now, or none. */
+export function ownerIsGone(word: u32): bool {
+  const state = atomic.load<u32>(ownerSlot(word) + S_STATE) & 0xff;
+  if (state == SLOT_DEAD) return true;
+  const generation = atomic.load<u32>(ownerSlot(word) + S_GENERATION) & GENERATION_MASK;
+  return generation != (word & ~WAITERS) >>> 8;
+}
+
+@inline
+function ownerNumber(word: u32): u32 {
+  return (word & 0xff) - 1;
+}
+
+@inline
+function ownerSlot(word: u32): usize {
+  return load<u32>(H_SLOTS) + ownerNumber(word) * load<u32>(H_SLOT_BYTES);
+}
+
+/** As ownerIsGone, and asks the host; for those who have slept. */
+export function ownerHasEnded(word: u32): bool {
+  return ownerIsGone(word) || (ownerNumber(word) != ownerNumber(owner) && hostIsDead(ownerNumber(word)));
 }
 
 /** This thread left its operation in the middle: recovery breaks the locks it held. */
@@ -53,7 +84,7 @@ export function lock(address: usize): void {
   if (atomic.cmpxchg<u32>(address, 0, owner) != 0) lockSlow(address);
   if (DEBUG) {
     held++;
-    if (address != FRAME_LOCK) visited = 0;
+    if (address != FRAME_LOCK && address != BACKING_LOCK) visited = 0;
   }
 }
 
@@ -77,7 +108,7 @@ export function unlock(address: usize): void {
     must((atomic.load<u32>(address) & ~WAITERS) == owner, 101);
     held--;
   }
-  if ((atomic.xchg<u32>(address, 0) & WAITERS) != 0) atomic.notify(address, 1);
+  if ((atomic.xchg<u32>(address, 0) & WAITERS) != 0) hostWake(address, 1);
 }
 
 /** Waits in slices of a millisecond; gives up when the owner is dead or the bound is reached. */
@@ -95,20 +126,23 @@ function lockSlow(address: usize): void {
       if (atomic.cmpxchg<u32>(address, 0, owner | WAITERS) == 0) return;
       continue;
     }
-    if (ownerIsDead(seen)) abortOperation(ABORT_OWNER_DEAD, <i32>address);
+    if (ownerLeftIt(seen) || (sleeps > 0 && ownerHasEnded(seen))) {
+      // Unless the lock was let go of just then: who holds it now is another question.
+      if (atomic.load<u32>(address) == seen) abortOperation(ABORT_OWNER_DEAD, <i32>address);
+      continue;
+    }
     if ((seen & WAITERS) == 0 && atomic.cmpxchg<u32>(address, seen, seen | WAITERS) != seen) continue;
-    if (atomic.wait<u32>(address, seen | WAITERS, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
+    if (hostWait(address, seen | WAITERS, SLEEP_MS)) sleeps++;
   }
   atomic.add<u32>(H_LOCK_TIMEOUTS, 1);
   abortOperation(ABORT_BUSY, <i32>address);
 }
 
-function ownerIsDead(word: u32): bool {
-  const slot = (word & 0xff) - 1;
-  const address: usize = load<u32>(H_SLOTS) + slot * load<u32>(H_SLOT_BYTES);
-  const state = atomic.load<u32>(<usize>address + S_STATE) & 0xff;
+/** Whether the owner of a lock will not let go of it: it has ended, or abandoned what it was doing. */
+function ownerLeftIt(word: u32): bool {
+  const state = atomic.load<u32>(ownerSlot(word) + S_STATE) & 0xff;
   // Who leads a recovery holds no lock but what it abandoned before.
-  return state == SLOT_DEAD || state == SLOT_ABANDONED || state == SLOT_RECOVERING;
+  return state == SLOT_ABANDONED || state == SLOT_RECOVERING || ownerIsGone(word);
 }
 
 /** Debug: counts index slots looked at or changed under the running lock hold (at most 64 are allowed). */

@@ -5,9 +5,13 @@
 //
 // An operation is: enter (busy, then look at the gate), work, leave (idle). A slot that is found dead while busy
 // always causes a recovery; one that died idle does not need it. Addresses inside the slot are in layout.ts.
+//
+// Who is alive is the host's to say. In a store of one process it claims slots by the state word (slotClaim) and says
+// which threads have ended (slotsThreadEnded). In a named store a slot belongs to whoever holds its file lock: slotTake
+// and slotBury are called with that lock held, so that they never meet each other.
 
 import { commitNothing } from './commit';
-import { ABORT_GATE, ABORT_LEADER_DEAD, abortOperation } from './host';
+import { ABORT_GATE, ABORT_LEADER_DEAD, abortOperation, hostIsDead, hostWait } from './host';
 import {
   H_GATE,
   H_LOCK_TIMEOUT_MS,
@@ -23,15 +27,17 @@ import {
   S_CELLS,
   S_GENERATION,
   S_HAZARD,
+  S_NAMESPACE,
   S_POOL2,
   S_POOL3,
+  S_PROCESS,
   S_STATE,
   S_THREAD_ID,
 } from './layout';
-import { lockIdentity, locksForget } from './lock';
+import { lockIdentity, locksForget, ownerHasEnded, ownerIsGone } from './lock';
 
 /** One sleep at the closed gate. */
-const SLEEP_NS: i64 = 1_000_000;
+const SLEEP_MS: i32 = 1;
 
 /** Address and number of this thread's slot (one wasm instance a thread, so a global is per thread). */
 let mySlot: usize = 0;
@@ -53,23 +59,50 @@ export function slotAt(number: u32): usize {
 /** In a slot without a thread: no thread has this id. */
 const NO_THREAD: u32 = 0xffffffff;
 
-/** Claims a free slot for this thread: its number, or -1 when all are taken. */
-export function slotClaim(threadId: u32): i32 {
+/** Claims a free slot for this thread of a store that has only one process: its number, or -1 when all are taken. */
+export function slotClaim(threadId: u32, process: u32): i32 {
   const threads = load<u32>(H_THREADS);
   for (let i: u32 = 0; i < threads; i++) {
     const slot = slotAt(i);
     // Busy while it is filled in: the state and the id of its former thread must not be taken for a dead thread's.
     if (atomic.cmpxchg<u32>(slot + S_STATE, SLOT_FREE, SLOT_BUSY) != SLOT_FREE) continue;
-    store<u32>(slot + S_GENERATION, load<u32>(slot + S_GENERATION) + 1);
-    atomic.store<u32>(slot + S_THREAD_ID, threadId);
+    settleIn(i, threadId, process, 0);
     forgetOperation(slot);
     atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
-    mySlot = slot;
-    myNumber = i;
-    lockIdentity(i, load<u32>(slot + S_GENERATION));
     return <i32>i;
   }
   return -1;
+}
+
+/**
+ * Makes slot `number` this thread's, which holds its file lock. True when its last owner ended in the middle of
+ * something: then recover before anything else.
+ */
+export function slotTake(number: u32, threadId: u32, process: u32, namespace: u32): bool {
+  const slot = slotAt(number);
+  const state = atomic.load<u32>(slot + S_STATE) & 0xff;
+  const clean = (state == SLOT_FREE || state == SLOT_IDLE) && !leads(number);
+  settleIn(number, threadId, process, namespace);
+  if (clean) forgetOperation(slot);
+  atomic.store<u32>(slot + S_STATE, clean ? SLOT_IDLE : SLOT_ABANDONED);
+  return !clean;
+}
+
+function settleIn(number: u32, threadId: u32, process: u32, namespace: u32): void {
+  const slot = slotAt(number);
+  // Locks of its former owner are nobody's from here on.
+  atomic.store<u32>(slot + S_GENERATION, load<u32>(slot + S_GENERATION) + 1);
+  store<u32>(slot + S_PROCESS, process);
+  store<u32>(slot + S_NAMESPACE, namespace);
+  atomic.store<u32>(slot + S_THREAD_ID, threadId);
+  mySlot = slot;
+  myNumber = number;
+  lockIdentity(number, load<u32>(slot + S_GENERATION));
+}
+
+/** Whether the gate names a slot. */
+function leads(number: u32): bool {
+  return (atomic.load<u32>(H_GATE) & 0xff) == number + 1;
 }
 
 /** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
@@ -82,23 +115,32 @@ export function slotRelease(): void {
 }
 
 /**
- * The host saw a thread end: its slot becomes free when it was idle, dead (to be recovered) when it was busy, or idle
- * as far as operations go but leading a recovery. Returns the number of slots that now wait for a recovery.
+ * The host saw a thread of the store's only process end: its slots are buried. Returns how many of them now wait for a
+ * recovery.
  */
 export function slotsThreadEnded(threadId: u32): u32 {
   const threads = load<u32>(H_THREADS);
   let dead: u32 = 0;
   for (let i: u32 = 0; i < threads; i++) {
-    const slot = slotAt(i);
     // Only one caller may bury a slot: its next owner could be there before a second one.
-    if (atomic.cmpxchg<u32>(slot + S_THREAD_ID, threadId, NO_THREAD) != threadId) continue;
-    const state = atomic.load<u32>(slot + S_STATE) & 0xff;
-    if (state == SLOT_FREE) continue;
-    const clean = state == SLOT_IDLE && atomic.load<u32>(H_GATE) != i + 1;
-    atomic.store<u32>(slot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
-    if (!clean) dead++;
+    if (atomic.cmpxchg<u32>(slotAt(i) + S_THREAD_ID, threadId, NO_THREAD) != threadId) continue;
+    if (slotBury(i)) dead++;
   }
   return dead;
+}
+
+/**
+ * The thread of a slot has ended: the slot becomes free when it was idle, dead (to be recovered) when it was busy, or
+ * idle as far as operations go but leading a recovery. Whether it is dead now.
+ */
+export function slotBury(number: u32): bool {
+  const slot = slotAt(number);
+  const state = atomic.load<u32>(slot + S_STATE) & 0xff;
+  if (state == SLOT_FREE) return false;
+  atomic.store<u32>(slot + S_THREAD_ID, NO_THREAD);
+  const clean = state == SLOT_IDLE && !leads(number);
+  atomic.store<u32>(slot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
+  return !clean;
 }
 
 /** This thread left its operation in the middle (an abort unwound it); what it left is for recovery. */
@@ -149,8 +191,10 @@ function waitAtGate(pool: u32): void {
   for (let sleeps: u32 = 0; sleeps <= sleepsMax; ) {
     atomic.store<u32>(mySlot + S_STATE, SLOT_IDLE);
     const gate = atomic.load<u32>(H_GATE);
-    if (gate != 0 && slotIsDead(gate - 1)) abortOperation(ABORT_LEADER_DEAD, 0);
-    if (gate != 0 && atomic.wait<u32>(H_GATE, gate, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
+    if (gate != 0 && (ownerIsGone(gate) || (sleeps > 0 && ownerHasEnded(gate)))) {
+      abortOperation(ABORT_LEADER_DEAD, 0);
+    }
+    if (gate != 0 && hostWait(H_GATE, gate, SLEEP_MS)) sleeps++;
     atomic.store<u32>(mySlot + S_STATE, SLOT_BUSY | (pool << 8));
     if (atomic.load<u32>(H_GATE) == 0) return;
   }
@@ -168,14 +212,14 @@ export function slotFollow(state: u32): void {
   atomic.store<u32>(mySlot + S_STATE, state);
 }
 
-/** Recovery: whether a slot's thread has ended. */
-export function slotIsDead(number: u32): bool {
-  return (atomic.load<u32>(slotAt(number) + S_STATE) & 0xff) == SLOT_DEAD;
-}
-
 /** Recovery: whether a slot's thread is inside an operation. */
 export function slotIsBusy(number: u32): bool {
   return (atomic.load<u32>(slotAt(number) + S_STATE) & 0xff) == SLOT_BUSY;
+}
+
+/** Recovery: finds out whether a busy slot's thread has ended; then it is not busy any more. */
+export function slotProbe(number: u32): void {
+  if (number != myNumber) hostIsDead(number);
 }
 
 /** Recovery: whether a slot waits for one. */
@@ -188,9 +232,9 @@ export function slotNeedsRecovery(number: u32): bool {
 export function slotSettle(number: u32): void {
   const slot = slotAt(number);
   forgetOperation(slot);
-  const state = atomic.load<u32>(slot + S_STATE) & 0xff;
-  if (state == SLOT_DEAD) atomic.store<u32>(slot + S_STATE, SLOT_FREE);
-  else if (state == SLOT_ABANDONED) atomic.store<u32>(slot + S_STATE, SLOT_IDLE);
+  // Exchanged, not stored: somebody may be taking the slot just now.
+  atomic.cmpxchg<u32>(slot + S_STATE, SLOT_DEAD, SLOT_FREE);
+  atomic.cmpxchg<u32>(slot + S_STATE, SLOT_ABANDONED, SLOT_IDLE);
 }
 
 /** What an operation that ended in the middle left in its slot means nothing any more. */

@@ -15,9 +15,11 @@ import { releaseWord, removeHandle } from './remove';
 export const GET_DEFAULT: u32 = 0;
 export const GET_KEEP: u32 = 1;
 export const GET_FREE: u32 = 2;
+/** Keeps the page, counts nothing, and is no use of it: for tools. */
+export const GET_PEEK: u32 = 3;
 
 function keeps(mode: u32): bool {
-  if (mode != GET_DEFAULT) return mode == GET_KEEP;
+  if (mode != GET_DEFAULT) return mode != GET_FREE;
   return handlePersistent() || (load<u32>(handlePool() + P_FLAGS) & POOL_SHARED) != 0;
 }
 
@@ -36,7 +38,7 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
   const at = pageSlot(object, index);
   if (at == 0) {
     unlock(handleStripe());
-    count(handlePool(), N_FAILED_GETS, 1);
+    if (mode != GET_PEEK) count(handlePool(), N_FAILED_GETS, 1);
     return MISS;
   }
   const word = load<u32>(at);
@@ -45,16 +47,19 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
     return TOO_SHORT;
   }
   copyOut(word, place);
-  if (keep) memoryTouch(word);
+  if (mode == GET_PEEK) {
+    // left as it is
+  } else if (keep) memoryTouch(word);
   else removePage(handlePool(), object, index);
   unlock(handleStripe());
   // The page is in the caller's hands before what held it is freed.
-  const length = decode(place, load<u32>(H_VERIFY) != 0);
+  const length = decode(place, mode == GET_PEEK || load<u32>(H_VERIFY) != 0);
   if (length != 0 && !direct) memory.copy(target, place, length);
   if (!keep) {
     commit(length != 0 ? <i32>length : damagedOutcome());
     releaseWord(handlePool(), word);
   }
+  if (mode == GET_PEEK) return length == 0 ? DAMAGED : <i32>length;
   if (length == 0) return damaged(index, keep);
   count(handlePool(), N_SUCC_GETS, 1);
   return <i32>length;

@@ -42,7 +42,7 @@ export function pagePut(
   return outcome;
 }
 
-/** Copies a page out; `mode` 0 by the pool, 1 keep, 2 free. Its length, or an outcome. */
+/** Copies a page out; `mode` 0 by the pool, 1 keep, 2 free, 3 peek. Its length, or an outcome. */
 export function pageGet(
   pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, target: usize, capacity: u32, mode: u32,
 ): i32 {

@@ -1,5 +1,6 @@
 // Calls of the host on pools, clients and the whole arena. Pools and clients go by their names in the arena (pool.ts).
 
+import { backAll, unbackFrames } from '../memory/backing';
 import { poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
 import { ADMIN_LOCK, P_CODEC, S_ARGUMENTS } from '../memory/layout';
@@ -54,14 +55,17 @@ export function forgetClient(client: u32): i32 {
 /** The name is at the start of the argument area, the UUID of a shared pool (`byUuid`) at offset 64. */
 export function openPool(
   client: u32, nameLength: u32, flags: u32, codec: u32, pam: u32, byUuid: u32, limitPages: u32, demoteTo: u32,
+  twin: u32,
 ): i32 {
   enter(0);
   const owner = clientIdOf(client);
   const name = callArguments();
   const uuid = byUuid != 0 ? name + 64 : 0;
-  let id = owner == 0 ? E_GONE : poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+  let id = owner == 0
+    ? E_GONE
+    : poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
   for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(owner, true); i++) {
-    id = poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo);
+    id = poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
   }
   leave();
   return id;
@@ -122,6 +126,21 @@ export function shrinkBy(frames: u32): u32 {
   const freed = shrink(frames);
   leave();
   return freed;
+}
+
+/** Gives free frames back to the operating system, at most `frames`; how many. */
+export function giveBack(frames: u32): u32 {
+  enter(0);
+  const given = unbackFrames(frames);
+  leave();
+  return given;
+}
+
+/** Gets memory behind every frame, as far as the system has any. */
+export function backEverything(): void {
+  enter(0);
+  backAll();
+  leave();
 }
 
 /** Evicts what a client holds above its cap, as far as it is ephemeral. */

@@ -43,6 +43,7 @@ import {
   P_NAME_LENGTH,
   P_PAM,
   P_STATE,
+  P_TWIN,
   P_UUID,
   RECLAIM_LOCK,
 } from '../memory/layout';
@@ -55,6 +56,7 @@ export const NAME_BYTES_MAX: u32 = 64;
 export const E_TABLE_FULL: i32 = -1;
 export const E_NO_MEMORY: i32 = -2;
 export const E_GONE: i32 = -3;
+export const E_STALE: i32 = -4;
 
 @inline
 export function poolFrameOf(id: u32): u32 {
@@ -229,6 +231,9 @@ export function poolWithUuid(uuid: usize): i32 {
 /**
  * Opens or creates a pool: by UUID when `uuid` is not 0, else by owner and name. The flags, codec and so on only
  * count at creation; the host compares what it got. Its arena name, or a negative result.
+ *
+ * `twin` names the pool in the store's first arena, 0 there. A pool that is found with another twin is what is left of
+ * one that was destroyed in the first arena only: E_STALE, the host destroys it first (poolStale says which it is).
  */
 export function poolOpen(
   client: u32,
@@ -240,13 +245,17 @@ export function poolOpen(
   uuid: usize,
   limitPages: u32,
   demoteTo: u32,
+  twin: u32,
 ): i32 {
   lock(ADMIN_LOCK);
   const found = uuid != 0 ? poolWithUuid(uuid) : poolNamed(client, name, length);
   if (found >= 0) {
     const name = nameOf(H_POOL_TABLE, found);
+    const stale = load<u32>(poolAddress(found) + P_TWIN) != twin;
     unlock(ADMIN_LOCK);
-    return name;
+    if (!stale) return name;
+    stalePool = name;
+    return E_STALE;
   }
   const owner = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 3)));
   if (owner == 0) {
@@ -271,6 +280,7 @@ export function poolOpen(
   store<u32>(pool + P_PAM, pam);
   store<u32>(pool + P_LIMIT_PAGES, limitPages);
   store<u32>(pool + P_DEMOTE_TO, demoteTo);
+  store<u32>(pool + P_TWIN, twin);
   store<u32>(pool + P_NAME_LENGTH, length);
   memory.copy(pool + P_NAME, name, length);
   if (uuid != 0) memory.copy(pool + P_UUID, uuid, 16);
@@ -282,6 +292,13 @@ export function poolOpen(
   atomic.store<u32>(table + (id << 3), frame);
   unlock(ADMIN_LOCK);
   return nameOf(H_POOL_TABLE, id);
+}
+
+/** Name of the pool that poolOpen of this thread last found to be stale. */
+let stalePool: u32 = 0;
+
+export function poolStale(): u32 {
+  return stalePool;
 }
 
 /** Grants or revokes a client's right to join a shared pool. */

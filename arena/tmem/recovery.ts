@@ -12,7 +12,7 @@
 
 import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
 import { clientAddress, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
-import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
+import { ABORT_DAMAGED, ABORT_GATE, abortOperation, hostWait, hostWake } from '../memory/host';
 import {
   C_SLABS,
   C_ZV_HEAPS,
@@ -55,14 +55,15 @@ import {
   SLOT_ABANDONED,
   SLOT_IDLE,
 } from '../memory/layout';
+import { lockOwner, ownerHasEnded, ownerIsGone } from '../memory/lock';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
 import {
   slotFollow,
   slotIsBusy,
-  slotIsDead,
   slotLead,
   slotNeedsRecovery,
   slotNumber,
+  slotProbe,
   slotSettle,
 } from '../memory/slot';
 import {
@@ -92,7 +93,10 @@ import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object
 import { poolAddress } from './pool';
 import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node';
 
-const SLEEP_NS: i64 = 1_000_000;
+const SLEEP_MS: i32 = 1;
+
+/** For hostWake. */
+const ALL_THREADS: i32 = 0x7fffffff;
 
 /** Whether any slot waits for a recovery. */
 export function recoveryIsNeeded(): bool {
@@ -126,19 +130,22 @@ export function recover(always: bool, waitMs: u32): bool {
 }
 
 function openGate(): void {
-  atomic.cmpxchg<u32>(H_GATE, slotNumber() + 1, 0);
-  atomic.notify(H_GATE, -1);
+  atomic.cmpxchg<u32>(H_GATE, lockOwner(), 0);
+  hostWake(H_GATE, ALL_THREADS);
 }
 
 /** Makes this thread the one that recovers; false when another one did so while we waited. */
 function closeGate(waitMs: u32): bool {
-  const me = slotNumber() + 1;
+  const me = lockOwner();
   for (let sleeps: u32 = 0; sleeps <= waitMs; ) {
     const leader = atomic.cmpxchg<u32>(H_GATE, 0, me);
     if (leader == 0 || leader == me) return true;
     // A leader that ended in the middle: start over in its place.
-    if (slotIsDead(leader - 1) && atomic.cmpxchg<u32>(H_GATE, leader, me) == leader) return true;
-    if (atomic.wait<u32>(H_GATE, leader, SLEEP_NS) == AtomicWaitResult.TIMED_OUT) sleeps++;
+    if (ownerIsGone(leader) || (sleeps > 0 && ownerHasEnded(leader))) {
+      if (atomic.cmpxchg<u32>(H_GATE, leader, me) == leader) return true;
+      continue;
+    }
+    if (hostWait(H_GATE, leader, SLEEP_MS)) sleeps++;
     if (atomic.load<u32>(H_GATE) == 0 && !recoveryIsNeeded()) return false;
   }
   abortOperation(ABORT_GATE, 0);
@@ -159,9 +166,10 @@ function waitForOthers(waitMs: u32): bool {
       continue;
     }
     if (sleeps > waitMs) return false;
-    // Nobody notifies this word: a timed sleep.
-    atomic.wait<u32>(H_GATE, me + 1, SLEEP_NS);
+    // Nobody wakes this word: a timed sleep.
+    hostWait(H_GATE, lockOwner(), SLEEP_MS);
     sleeps++;
+    slotProbe(i);
   }
   return true;
 }

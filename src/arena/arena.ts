@@ -8,12 +8,12 @@
 
 import { getRandomValues } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
-import { ArenaAbort, abort, asAbort } from './abort.ts';
-import { type ArenaFunctions, type ArenaLayout, layoutOf } from './exports.ts';
+import { asAbort } from './abort.ts';
+import type { ArenaFunctions, ArenaLayout } from './exports.ts';
+import { FRAME_BYTES, PrivateHost } from './host.ts';
+import { type ArenaInstance, instantiate, newMemory } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 
-const FRAME_BYTES = 4096;
-const WASM_PAGE_BYTES = 65_536;
 const PAGE_BYTES = 4096;
 const { copy } = Buffer.prototype;
 
@@ -46,7 +46,8 @@ export class Arena {
   readonly #out: number;
   readonly #copySource: Buffer;
 
-  private constructor(memory: ArenaMemory, wasm: ArenaFunctions, layout: ArenaLayout) {
+  /** This thread must have a slot in the arena. */
+  constructor({ memory, wasm, layout }: ArenaInstance) {
     this.memory = memory;
     this.buffer = memory.buffer;
     this.bytes = new Uint8Array(memory.buffer);
@@ -62,32 +63,25 @@ export class Arena {
     this.staging = new Uint8Array(memory.buffer, wasm.stagingAddress() >>> 0, stagingBytes);
   }
 
-  /** Makes and formats a new arena. Undefined when the fixed tables would not leave room for pages. */
+  /** Makes and formats a new arena in memory of this process. Undefined when no room would be left for pages. */
   static create(module: ArenaModule, sizes: ArenaSizes): Arena | undefined {
-    const pages = Math.floor(sizes.bytes / WASM_PAGE_BYTES);
-    const memory: ArenaMemory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    const { wasm, layout } = instantiate(module, memory);
-    const frames = (pages * WASM_PAGE_BYTES) / FRAME_BYTES;
-    const key = getRandomValues(new Uint32Array(4));
-    const { threads, pools, clients, stagingPages } = sizes;
-    const [k0, k1, k2, k3] = key as unknown as [number, number, number, number];
-    if (!wasm.format(frames, threads, pools, clients, stagingPages, k0, k1, k2, k3)) return undefined;
-    return Arena.#claim(memory, wasm, layout);
+    const memory = newMemory(sizes.bytes);
+    const instance = instantiate(module, memory, new PrivateHost(memory));
+    if (!formatArena(instance, sizes)) return undefined;
+    instance.wasm.slotClaim(threadId, process.pid);
+    return new Arena(instance);
   }
 
-  /** Another thread's view of an arena; why not, when it has another layout or every thread slot is taken. */
+  /** Another thread's view of such an arena; why not, when it has another layout or every thread slot is taken. */
   static attach(module: ArenaModule, memory: ArenaMemory): Arena | 'other-layout' | 'full' {
-    const { wasm, layout } = instantiate(module, memory);
+    const instance = instantiate(module, memory, new PrivateHost(memory));
+    const { wasm, layout } = instance;
     const words = new Uint32Array(memory.buffer);
     const isOurs =
       words[layout.H_MAGIC >>> 2] === layout.LAYOUT_MAGIC &&
       words[layout.H_VERSION >>> 2] === layout.LAYOUT_VERSION;
     if (!isOurs) return 'other-layout';
-    return Arena.#claim(memory, wasm, layout) ?? 'full';
-  }
-
-  static #claim(memory: ArenaMemory, wasm: ArenaFunctions, layout: ArenaLayout): Arena | undefined {
-    return wasm.slotClaim(threadId) < 0 ? undefined : new Arena(memory, wasm, layout);
+    return wasm.slotClaim(threadId, process.pid) < 0 ? 'full' : new Arena(instance);
   }
 
   word(address: number): number {
@@ -173,28 +167,18 @@ export class Arena {
     return bytes.length;
   }
 
-  /** Touches every frame, so that no put pays for the first touch. */
-  prefault(): void {
+  /** Gets all memory from the system now, so that no put pays for the first touch; false when it has not enough. */
+  prefault(): boolean {
+    this.wasm.backEverything();
+    if (this.word(this.layout.H_UNBACKED) !== 0) return false;
     for (let at = 0; at < this.words.length; at += FRAME_BYTES / 4) Atomics.or(this.words, at, 0);
+    return true;
   }
 }
 
-function instantiate(module: ArenaModule, memory: ArenaMemory) {
-  const boundAddress = { value: 0 };
-  const env = {
-    memory: memory as WebAssembly.Memory,
-    tmemAbort: abort,
-    // Debug build: accesses are compared with the word at this address, and those below 1024 trap.
-    emscripten_get_sbrk_ptr: () => boundAddress.value,
-    segfault: () => {
-      throw new ArenaAbort('damaged', 'an access outside the arena, or to address 0');
-    },
-    // Unaligned accesses are meant: pages and compressed bytes lie anywhere.
-    alignfault: () => {},
-  };
-  const { exports } = new WebAssembly.Instance(module as WebAssembly.Module, { env });
-  const layout = layoutOf(exports);
-  boundAddress.value = layout.H_ADDRESS_MAX;
-  Atomics.store(new Uint32Array(memory.buffer), layout.H_ADDRESS_MAX >>> 2, 0xffffffff);
-  return { wasm: exports as unknown as ArenaFunctions, layout };
+/** Lays a new arena out; false when no room would be left for pages. */
+export function formatArena({ wasm }: ArenaInstance, sizes: ArenaSizes): boolean {
+  const { threads, pools, clients, stagingPages } = sizes;
+  const [k0, k1, k2, k3] = getRandomValues(new Uint32Array(4)) as unknown as [number, number, number, number];
+  return wasm.format(sizes.bytes / FRAME_BYTES, threads, pools, clients, stagingPages, k0, k1, k2, k3) !== 0;
 }

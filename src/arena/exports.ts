@@ -8,6 +8,9 @@ type Address = number;
 /** Pools and clients go by names: id and generation of their table entry. Here: pool, six oid words, index. */
 type Handle = [pool: U32, a: U32, b: U32, c: U32, d: U32, e: U32, f: U32, index: U32];
 
+/** What an arena is formatted with; frames of 4096 bytes. */
+type ArenaTableSizes = [frames: U32, threads: U32, pools: U32, clients: U32, stagingPages: U32];
+
 export interface ArenaFunctions {
   format(
     frames: U32,
@@ -17,7 +20,11 @@ export interface ArenaFunctions {
     stagingPages: U32,
     ...key: [U32, U32, U32, U32]
   ): number;
-  slotClaim(threadId: U32): number;
+  formatFirstFrame(...sizes: ArenaTableSizes): U32;
+  headerIsSound(...sizes: ArenaTableSizes): number;
+  slotClaim(threadId: U32, process: U32): number;
+  slotTake(slot: U32, threadId: U32, process: U32, namespace: U32): number;
+  slotBury(slot: U32): number;
   slotRelease(): void;
   abandonOperation(): void;
   slotsThreadEnded(threadId: U32): number;
@@ -53,7 +60,9 @@ export interface ArenaFunctions {
     byUuid: U32,
     limitPages: U32,
     demoteTo: U32,
+    twin: U32,
   ): number;
+  poolStale(): U32;
   emptyPool(pool: U32): number;
   removePool(pool: U32): number;
   grant(pool: U32, client: U32, granted: U32): number;
@@ -64,6 +73,9 @@ export interface ArenaFunctions {
   pagesOf(pool: U32): number;
 
   shrinkBy(frames: U32): number;
+  giveBack(frames: U32): U32;
+  backEverything(): void;
+  backedCount(): U32;
   drainSteps(steps: U32): number;
   trimClient(client: U32): number;
   setCodec(pool: U32, codec: U32): number;
@@ -84,8 +96,11 @@ const LAYOUT_NAMES = [
   'HISTOGRAM_BINS',
   'H_ADDRESS_MAX',
   'H_ALLOCATIONS',
+  'H_ARENA',
+  'H_ARENAS',
   'H_CLIENTS_MAX',
   'H_CLIENT_TABLE',
+  'H_CREATED_MS',
   'H_DEBUG_MAX_SLOTS_LOCKED',
   'H_DOOMED_POOLS',
   'H_FAIL_COUNTDOWN',
@@ -94,6 +109,8 @@ const LAYOUT_NAMES = [
   'H_FREE_FRAMES',
   'H_FREE_FRAMES_MIN',
   'H_FROZEN',
+  'H_GIVEN_BACK',
+  'H_GROWTH_STOPPED',
   'H_LOCK_TIMEOUTS',
   'H_LOCK_TIMEOUT_MS',
   'H_LOCK_WAITS',
@@ -103,12 +120,16 @@ const LAYOUT_NAMES = [
   'H_POOL_TABLE',
   'H_RECOVERIES',
   'H_RETIRED_STORE',
+  'H_SETTINGS',
+  'H_SETTINGS_BYTES',
   'H_SHRINKS',
   'H_SLOTS',
   'H_SLOT_BYTES',
   'H_STAGING_PAGES',
+  'H_STORE_ID',
   'H_STORE_INCOMPRESSIBLE',
   'H_THREADS',
+  'H_UNBACKED',
   'H_UNBUDDIED_FIRST',
   'H_VERIFY',
   'H_VERSION',
@@ -126,8 +147,14 @@ const LAYOUT_NAMES = [
   'P_NAME_LENGTH',
   'P_PAM',
   'P_STATE',
+  'P_TWIN',
   'P_UUID',
+  'SETTINGS_BYTES_MAX',
+  'S_NAMESPACE',
+  'S_NONCE',
+  'S_PROCESS',
   'S_STATE',
+  'S_THREAD_ID',
 ] as const;
 
 export type ArenaLayout = Readonly<Record<(typeof LAYOUT_NAMES)[number], number>>;

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { TmemError } from '../errors.ts';
 
 /** Errno values of Linux that callers look at. */
-export const ERRNO = { EINTR: 4, EAGAIN: 11, EEXIST: 17, EINVAL: 22, ENOSPC: 28 } as const;
+export const ERRNO = { EINTR: 4, EAGAIN: 11, EACCES: 13, EEXIST: 17, ETIMEDOUT: 110 } as const;
 
 const PROT_READ_WRITE = 1 | 2;
 const MAP_SHARED = 1;
@@ -144,7 +144,7 @@ export class Libc {
     this.#describe(F_WRLCK, start, count);
     if (this.#fcntl(descriptor, F_OFD_SETLK, 'void *', this.#flock) === 0) return true;
     const errno = this.#koffi.errno();
-    if (errno === ERRNO.EAGAIN) return false;
+    if (errno === ERRNO.EAGAIN || errno === ERRNO.EACCES) return false;
     throw new TmemError('TMEM_ERR_PLATFORM', `this system gives no file locks (errno ${errno})`);
   }
 
@@ -173,12 +173,15 @@ export class Libc {
     return this.#linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) === 0 ? 0 : this.#koffi.errno();
   }
 
-  /** Sleeps until the word at an address is woken or no longer `expected`, at most a second. */
-  wait(address: bigint, expected: number, timeoutMs: number): void {
+  /** Sleeps while the word at an address is `expected`, below a second; whether the time passed without a wake. */
+  wait(address: bigint, expected: number, timeoutMs: number): boolean {
     this.#timespec.writeBigInt64LE(0n, 0);
     this.#timespec.writeBigInt64LE(BigInt(Math.min(timeoutMs, 999)) * ONE_MS_NS, 8);
     const word = ['intptr_t', address, 'int', FUTEX_WAIT, 'uint32_t', expected >>> 0] as const;
-    this.#syscall(this.#sysFutex, ...word, 'void *', this.#timespec);
+    return (
+      this.#syscall(this.#sysFutex, ...word, 'void *', this.#timespec) !== 0 &&
+      this.#koffi.errno() === ERRNO.ETIMEDOUT
+    );
   }
 
   wake(address: bigint, threads: number): void {

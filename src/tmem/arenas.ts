@@ -6,7 +6,7 @@
  * same name; ids may differ from arena to arena.
  */
 
-import { type Arena, ArenaAbort } from '../arena/index.ts';
+import { type Arena, ArenaAbort, type StoreThread } from '../arena/index.ts';
 import { TmemError } from '../errors.ts';
 import type { Oid } from './oid.ts';
 
@@ -15,12 +15,15 @@ export const PLACE_PAGES = 256;
 
 export class Arenas {
   readonly all: readonly Arena[];
+  /** This thread's part in a named store; undefined in a store without a name. */
+  readonly thread: StoreThread | undefined;
   #closed = false;
   /** Some arena waits for a recovery that did not succeed. */
   #broken = false;
 
-  constructor(all: readonly Arena[]) {
+  constructor(all: readonly Arena[], thread?: StoreThread) {
     this.all = all;
+    this.thread = thread;
   }
 
   get closed(): boolean {
@@ -102,6 +105,8 @@ export class Arenas {
     if (this.#closed) return;
     this.#closed = true;
     for (const arena of this.all) arena.wasm.slotRelease();
+    // Its file lock goes last: a free slot is free for whoever gets the lock.
+    this.thread?.file.close();
   }
 }
 

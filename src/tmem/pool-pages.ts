@@ -19,6 +19,7 @@ export const INDEX_MAX = 0xffff_ffff;
 export const GET_DEFAULT = 0;
 export const GET_KEEP = 1;
 const GET_FREE = 2;
+const GET_PEEK = 3;
 
 export abstract class PoolPages {
   readonly name: string;
@@ -91,6 +92,11 @@ export abstract class PoolPages {
   /** As get; the page is removed. */
   getAndFree(oid: Oid, index: number, out: Uint8Array): number {
     return this.getPage(oid, index, out, GET_FREE);
+  }
+
+  /** As getAndKeep, but it counts nothing, is no use of the page, and always checks it: for tools. */
+  peek(oid: Oid, index: number, out: Uint8Array): number {
+    return this.getPage(oid, index, out, GET_PEEK);
   }
 
   protected getPage(oid: Oid, index: number, out: Uint8Array, mode: number): number {

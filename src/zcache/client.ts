@@ -30,6 +30,7 @@ const PAM_IDS = { zbud: 0, zv: 1, raw: 2 } as const;
 const TABLE_FULL = -1;
 const NO_MEMORY = -2;
 const GONE = -3;
+const STALE = -4;
 /** Offset of a UUID in the argument area; the name is in front of it. */
 const UUID_AT = 64;
 /** Rounds of freeing before remove() gives up on threads that are still at work in the client's pools. */
@@ -87,10 +88,11 @@ export class Client {
     const { codec, pam } = poolDefaults(given, this.#settings);
     const flags = (given.kind === 'persistent' ? PERSISTENT : 0) | (given.shared === undefined ? 0 : SHARED);
     let created = false;
-    const ids = this.#arenas.all.map((arena, at) => {
+    const ids: number[] = [];
+    for (const [at, arena] of this.#arenas.all.entries()) {
       const before = poolsOf(arena, this.ids[at]).some((pool) => pool.name === name);
       const demoteTo = given.demoteTo === undefined ? 0 : given.demoteTo.arenaIds[at];
-      const id = this.#arenas.run(arena, () => {
+      const open = () => {
         const length = arena.name(name);
         if (given.shared !== undefined) arena.bytes.set(uuidBytes(given.shared), arena.arguments + UUID_AT);
         return arena.wasm.openPool(
@@ -102,12 +104,20 @@ export class Client {
           given.shared === undefined ? 0 : 1,
           given.limit === undefined ? 0 : Math.max(1, Math.floor(given.limit / this.#arenas.all.length)),
           demoteTo,
+          // The pool in the first arena has no twin; those in the others name it.
+          ids[0] ?? 0,
         );
-      });
+      };
+      let id = this.#arenas.run(arena, open);
+      for (let tries = 0; id === STALE && tries < OPEN_TRIES_MAX; tries++) {
+        const stale = arena.wasm.poolStale();
+        this.#arenas.run(arena, () => arena.wasm.removePool(stale));
+        id = this.#arenas.run(arena, open);
+      }
       if (id < 0) throw this.#cannotOpen(name, id);
       if (!before) created = true;
-      return id;
-    });
+      ids.push(id);
+    }
     return { ids, created };
   }
 

@@ -13,8 +13,14 @@ import { channel } from 'node:diagnostics_channel';
 
 /** Every event with its payload. */
 export interface TmemEvents {
-  /** A thread opened a store (`attached: false`) or attached to one. */
-  'tmem:store:open': { attached: boolean; memoryBytes: number; arenas: number; thread: number };
+  /** A thread made a store (`attached: false`) or attached to one; `name` is null when it has none. */
+  'tmem:store:open': {
+    attached: boolean;
+    name: string | null;
+    memoryBytes: number;
+    arenas: number;
+    thread: number;
+  };
   /** A thread closed its view of a store. */
   'tmem:store:close': { thread: number };
   /** Puts were stopped or allowed again, for one client or (null) for the whole store. */
@@ -30,6 +36,10 @@ export interface TmemEvents {
   'tmem:pool:destroyed': { client: string; pool: string; pages: number };
   /** A thread ended without closing the store; `busy`: in the middle of an operation. */
   'tmem:thread:dead': { thread: number; busy: boolean };
+  /** Slots of processes that ended without closing the store were found, and what they left was recovered. */
+  'tmem:process:dead': { slots: number };
+  /** The store's file was removed or replaced: others do not find it any more. */
+  'tmem:store:gone': { path: string };
   /** What a dead thread left was cleaned up. */
   'tmem:thread:recovered': { thread: number; durationMs: number };
   /** A shrink freed frames; `remaining` were asked for and not found. */
@@ -69,6 +79,8 @@ const CHANNELS = {
   'tmem:pool:created': channel('tmem:pool:created'),
   'tmem:pool:destroyed': channel('tmem:pool:destroyed'),
   'tmem:thread:dead': channel('tmem:thread:dead'),
+  'tmem:process:dead': channel('tmem:process:dead'),
+  'tmem:store:gone': channel('tmem:store:gone'),
   'tmem:thread:recovered': channel('tmem:thread:recovered'),
   'tmem:store:shrunk': channel('tmem:store:shrunk'),
   'tmem:shrinker:pressure': channel('tmem:shrinker:pressure'),

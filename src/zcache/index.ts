@@ -14,9 +14,12 @@ export {
 } from '../tmem/index.ts';
 export type { Client } from './client.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
+export { attach, type Draft, open, openDraft } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
+export { type RestoreOptions, type RestoreResult, restoreStore } from './save/restore-store.ts';
+export { type SaveOptions, type SaveResult, saveStore } from './save/save-store.ts';
 export type { StoreOptions, StoreSettings } from './settings.ts';
 export type { ClientStatistics, PoolStatistics, StoreStatistics } from './statistics.ts';
-export { attach, open, type ShrinkResult, type Store, type StoreToken } from './store.ts';
+export type { ShrinkResult, Store, StoreToken } from './store.ts';

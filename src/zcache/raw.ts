@@ -204,8 +204,9 @@ function storeRow(arena: Arena): Row {
   const values = [
     frames,
     arena.word(layout.H_FIRST_FRAME) + 1,
-    arena.word(layout.H_FREE_FRAMES),
-    0, // frames given back to the system: a named arena's business
+    arena.word(layout.H_FREE_FRAMES) + arena.word(layout.H_UNBACKED),
+    arena.word(layout.H_UNBACKED),
+    Number(arena.cells(layout.H_GIVEN_BACK, 1)[0]),
     arena.word(layout.H_SHRINKS),
     attachedThreads(arena),
     arena.word(layout.H_RECOVERIES),

@@ -4,8 +4,11 @@
  * Each bound has its reason beside it. A wrong setting throws TMEM_ERR_SETTING; all mistakes are listed at once.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
+import { TmemError } from '../errors.ts';
 import { formatByteSize } from './byte-size.ts';
+import { type ShrinkerSettings, shrinkerContradictions, shrinkerSchema } from './pressure/index.ts';
 import { byteSize, choice, flag, validate, whole } from './validation.ts';
 
 export const PAGE_BYTES = 4096;
@@ -18,6 +21,10 @@ export const ARENAS_MAX = 64;
 
 /** The fixed part of an arena takes one to two MiB; below 8 MiB it would be more than a quarter. */
 export const ARENA_BYTES_MIN = 8 * 2 ** 20;
+
+/** A thread for each core of a usual machine and some more; with a name for a few such processes. */
+const THREADS_DEFAULT = 8;
+const NAMED_THREADS_DEFAULT = 32;
 
 /** Staging pages may take at most this share of the memory: a quarter. */
 const STAGING_SHARE = 1 / 4;
@@ -60,8 +67,8 @@ const settingsSchema = v.object({
   memory: byteSize(ARENA_BYTES_MIN, ARENAS_MAX * ARENA_BYTES_MAX),
   /** WebAssembly memories the store consists of; by default as few as hold `memory`. */
   arenas: v.optional(whole(1, ARENAS_MAX)),
-  /** Threads that may be attached at one time. Each has a slot with counters and staging pages. */
-  threads: v.optional(whole(1, 128), 8),
+  /** Threads that may be attached at one time, of all processes. Each has a slot with counters and staging pages. */
+  threads: v.optional(whole(1, 128)),
   /** Pools at one time. A pool id has 16 bits and 0 is none. */
   pools: v.optional(whole(1, 65_535), 4096),
   /** Clients at one time. A pool has a bit for each client that may share it. */
@@ -97,18 +104,36 @@ const settingsSchema = v.object({
   lockTimeoutMs: v.optional(whole(10, 600_000, 'milliseconds'), 5000),
   cleancache: v.optional(cleancacheSettings, {}),
   frontswap: v.optional(frontswapSettings, {}),
+  shrinker: v.optional(shrinkerSchema, {}),
 });
 
-/** What `open` takes. Only `memory` is required. */
-export type StoreOptions = v.InferInput<typeof settingsSchema>;
+/** What a store is made with; only `memory` is required. */
+export type SettingsOptions = v.InferInput<typeof settingsSchema>;
+
+/** Where a named store is. */
+interface PlaceOptions {
+  /** 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit. */
+  readonly name?: string | undefined;
+  /** Where named stores are: a directory in memory (tmpfs), by default /dev/shm. */
+  readonly directory?: string | undefined;
+}
+
+/**
+ * What `open` takes. A store without a name needs `memory` and ends with its process. A store with a name is a file in
+ * `directory`, for all processes of the user; `memory` may be left out when it exists, and what is given has to agree.
+ */
+export type StoreOptions =
+  | (SettingsOptions & PlaceOptions)
+  | (Partial<SettingsOptions> & PlaceOptions & { readonly name: string });
 
 type Checked = v.InferOutput<typeof settingsSchema>;
 
 /** All settings of a store, every one present. Plain data: it can be sent to a worker. */
 export type StoreSettings = Readonly<
-  Required<Omit<Checked, 'cleancache' | 'frontswap'>> & {
+  Required<Omit<Checked, 'cleancache' | 'frontswap' | 'shrinker'>> & {
     cleancache: Readonly<Checked['cleancache']>;
     frontswap: Readonly<Checked['frontswap']>;
+    shrinker: ShrinkerSettings;
   }
 >;
 
@@ -123,8 +148,8 @@ function stagingPagesFor(memory: number, threads: number): number {
 }
 
 /** Rules between settings. Each complaint names the setting to change and both values. */
-function contradictions(given: Checked): string[] {
-  const { memory, threads } = given;
+function contradictions(given: Checked, threads: number): string[] {
+  const { memory } = given;
   const size = formatByteSize(memory);
   const found: string[] = [];
   const arenasMost = Math.min(ARENAS_MAX, Math.floor(memory / ARENA_BYTES_MIN));
@@ -146,7 +171,7 @@ function contradictions(given: Checked): string[] {
       `zvMaxMeanBytes: got ${given.zvMaxMeanBytes}, allowed is at most zvMaxPageBytes (${given.zvMaxPageBytes})`,
     );
   }
-  return found;
+  return [...found, ...shrinkerContradictions(given.shrinker)];
 }
 
 /**
@@ -154,12 +179,60 @@ function contradictions(given: Checked): string[] {
  *
  * @throws TmemError TMEM_ERR_SETTING naming each wrong setting, its value and what is allowed
  */
-export function storeSettings(options: StoreOptions): StoreSettings {
-  const given = validate(settingsSchema, options, 'open', 'TMEM_ERR_SETTING', contradictions);
+export function storeSettings(options: SettingsOptions, isNamed = false): StoreSettings {
+  const threadsDefault = isNamed ? NAMED_THREADS_DEFAULT : THREADS_DEFAULT;
+  const given = validate(settingsSchema, options, 'open', 'TMEM_ERR_SETTING', (checked) =>
+    contradictions(checked, checked.threads ?? threadsDefault),
+  );
+  const threads = given.threads ?? threadsDefault;
   return {
     ...given,
     arenas: given.arenas ?? arenasFor(given.memory),
-    stagingPages: given.stagingPages ?? stagingPagesFor(given.memory, given.threads),
+    threads,
+    stagingPages: given.stagingPages ?? stagingPagesFor(given.memory, threads),
     verify: given.verify ?? given.debug,
   };
+}
+
+/** What each thread decides for itself, whatever the store was created with. */
+const OWN_SETTINGS: readonly string[] = ['debug', 'prefault', 'shrinker'];
+
+/**
+ * The settings of a store that exists, from the text it was created with, for a thread that opens it with `options`.
+ *
+ * @throws TmemError TMEM_ERR_SETTING as storeSettings; TMEM_ERR_NAME_MISMATCH when something given differs from what
+ *   the store has; TMEM_ERR_DAMAGED when the text is none
+ */
+export function existingSettings(
+  text: string,
+  options: Partial<SettingsOptions>,
+  path: string,
+): StoreSettings {
+  let stored: StoreSettings;
+  try {
+    // A later version may have written more.
+    const known = Object.entries(JSON.parse(text)).filter(([key]) => key in settingsSchema.entries);
+    stored = storeSettings(Object.fromEntries(known) as unknown as SettingsOptions, true);
+  } catch (cause) {
+    throw new TmemError('TMEM_ERR_DAMAGED', `${path}: its settings are not readable`, { cause });
+  }
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const wanted = storeSettings({ ...stored, ...given }, true) as unknown as Record<string, unknown>;
+  const differing = Object.keys(given).filter(
+    (key) =>
+      !OWN_SETTINGS.includes(key) &&
+      !isDeepStrictEqual(wanted[key], (stored as unknown as Record<string, unknown>)[key]),
+  );
+  if (differing.length > 0) {
+    const list = differing.map(
+      (key) =>
+        `${key} is ${JSON.stringify((stored as unknown as Record<string, unknown>)[key])}, not ` +
+        JSON.stringify(wanted[key]),
+    );
+    throw new TmemError(
+      'TMEM_ERR_NAME_MISMATCH',
+      `${path} exists with other settings: ${list.join(', ')}; leave them out, or remove the store first`,
+    );
+  }
+  return wanted as unknown as StoreSettings;
 }

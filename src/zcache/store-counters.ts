@@ -20,6 +20,12 @@ export const STORE_COUNTERS = [
     'Frames no one holds.',
     'Near 0 is normal for a cache: it uses what it may.',
   ),
+  gauge(
+    'frames_unbacked',
+    'frames',
+    'Of the free frames those that the system has not given memory for, or has it back.',
+    'None; the memory in use is frames_total less these.',
+  ),
   counter(
     'frames_given_back',
     'frames',

@@ -1,38 +1,53 @@
 /**
- * Store: the host. Opens the arenas with checked settings, hands out clients, shares itself with worker threads,
- * freezes, shrinks, and tells what it is doing.
+ * Store: the host, as one thread has it open. Hands out clients, shares itself with worker threads, freezes, shrinks,
+ * and tells what it is doing.
  *
  * `memory` is a hard bound: the arenas are exactly that large, and everything the store keeps is in them. Reclaim
- * happens inside puts; what may ask for more of it (the machine's memory pressure) calls `shrink`.
+ * happens inside puts; what asks for more of it (the machine's memory pressure) calls `shrink` and `giveBack`.
  */
 
-import { endianness } from 'node:os';
 import { threadId } from 'node:worker_threads';
-import { Arena, type ArenaMemory, type ArenaModule, arenaModule } from '../arena/index.ts';
-import { Arenas, TmemError } from '../tmem/index.ts';
-import { formatByteSize } from './byte-size.ts';
+import type { ArenaMemory, ArenaModule, FileIdentity } from '../arena/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
 import { type Client, openClient } from './client.ts';
 import { publish } from './events.ts';
 import type { ClientOptions } from './options.ts';
 import { rawStore } from './raw.ts';
-import { type StoreOptions, type StoreSettings, storeSettings } from './settings.ts';
+import type { StoreSettings } from './settings.ts';
 import { type StoreStatistics, storeStatistics } from './statistics.ts';
 import { threadEnded, watchThreads } from './threads.ts';
 
-const PAGE_BYTES = 4096;
-const WASM_PAGE_BYTES = 65_536;
 /** Marks what share() returns, and its format. */
-const TOKEN_KIND = 'tmem-store-1';
+export const TOKEN_KIND = 'tmem-store-2';
 
 /** What share() returns: opaque, to be sent to a worker of this process and given to attach(). */
 export interface StoreToken {
   readonly kind: typeof TOKEN_KIND;
 }
 
-interface FullToken extends StoreToken {
+/** The file of a named store, to be found again by another thread. */
+export interface SharedFile {
+  readonly name: string;
+  readonly path: string;
+  readonly identity: FileIdentity;
+}
+
+export interface FullToken extends StoreToken {
   readonly settings: StoreSettings;
   readonly memories: readonly ArenaMemory[];
   readonly module: ArenaModule;
+  readonly file: SharedFile | undefined;
+}
+
+/** What a store is made of. */
+export interface StoreParts {
+  readonly arenas: Arenas;
+  readonly settings: StoreSettings;
+  readonly module: ArenaModule;
+  readonly name: string | undefined;
+  readonly isNew: boolean;
+  /** What runs beside the store; stopped when it closes. */
+  readonly caretaker: { stop(): void } | undefined;
 }
 
 export interface ShrinkResult {
@@ -58,16 +73,22 @@ export class Store {
    * get into it: such calls copy nothing on the JavaScript side.
    */
   readonly staging: Uint8Array;
+  /** The store's name; undefined when it has none and ends with its process. */
+  readonly name: string | undefined;
+  /** Whether this very open made it. */
+  readonly isNew: boolean;
   readonly #arenas: Arenas;
-  readonly #module: ArenaModule;
+  readonly #parts: StoreParts;
   readonly #stopWatching: () => void;
 
-  constructor(arenas: Arenas, settings: StoreSettings, module: ArenaModule) {
-    this.#arenas = arenas;
-    this.#module = module;
-    this.settings = settings;
-    this.staging = arenas.all[0].staging;
-    this.#stopWatching = watchThreads(arenas);
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#arenas = parts.arenas;
+    this.name = parts.name;
+    this.isNew = parts.isNew;
+    this.settings = parts.settings;
+    this.staging = parts.arenas.all[0].staging;
+    this.#stopWatching = watchThreads(parts.arenas);
   }
 
   get closed(): boolean {
@@ -77,11 +98,13 @@ export class Store {
   /** What a worker needs to attach: send it through `workerData` or `postMessage`. */
   share(): StoreToken {
     this.#arenas.check();
+    const file = this.#arenas.thread?.file;
     const token: FullToken = {
       kind: TOKEN_KIND,
       settings: this.settings,
       memories: this.#arenas.all.map((arena) => arena.memory),
-      module: this.#module,
+      module: this.#parts.module,
+      file: file && { name: this.name ?? '', path: file.path, identity: file.identity },
     };
     return token;
   }
@@ -114,9 +137,7 @@ export class Store {
   /** Evicts ephemeral pages until `frames` more frames (4096 bytes) are free, or none is left. */
   shrink(frames: number): ShrinkResult {
     this.#arenas.check();
-    if (!Number.isSafeInteger(frames) || frames < 0) {
-      throw new TmemError('TMEM_ERR_TYPE', `shrink: expected a number of frames, got ${String(frames)}`);
-    }
+    checkFrames('shrink', frames);
     let freed = 0;
     for (const arena of this.#arenas.all) {
       const most = Math.min(frames - freed, arena.word(arena.layout.H_FRAMES));
@@ -125,6 +146,18 @@ export class Store {
     const remaining = Math.max(0, frames - freed);
     publish('tmem:store:shrunk', () => ({ asked: frames, freed, remaining }));
     return { freed, remaining };
+  }
+
+  /** Gives at most `frames` free frames (4096 bytes) back to the operating system; how many. 0 without koffi. */
+  giveBack(frames: number): number {
+    this.#arenas.check();
+    checkFrames('giveBack', frames);
+    let given = 0;
+    for (const arena of this.#arenas.all) {
+      const most = Math.min(frames - given, arena.word(arena.layout.H_FRAMES));
+      if (most > 0) given += this.#arenas.run(arena, () => arena.wasm.giveBack(most)) >>> 0;
+    }
+    return given;
   }
 
   /** A snapshot of all counters, of the store, its clients and their pools. */
@@ -142,6 +175,7 @@ export class Store {
   /** Leaves the store in this thread; the pages live on while another thread has it open. Idempotent. */
   close(): void {
     if (this.#arenas.closed) return;
+    this.#parts.caretaker?.stop();
     this.#stopWatching();
     this.#arenas.close();
     publish('tmem:store:close', () => ({ thread: threadId }));
@@ -155,123 +189,7 @@ export class Store {
 /** The arenas of an open store, for the rest of this layer. */
 export { arenasOf };
 
-/**
- * Opens a new store. Everything it will ever use is bounded by `memory`.
- *
- * @throws TmemError TMEM_ERR_SETTING naming every wrong setting; TMEM_ERR_NO_MEMORY; TMEM_ERR_PLATFORM
- */
-export function open(options: StoreOptions): Store {
-  const settings = storeSettings(options);
-  checkPlatform();
-  const module = arenaModule(settings.debug);
-  const bytes = arenaBytes(settings);
-  const all: Arena[] = [];
-  for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, bytes, settings));
-  for (const arena of all) {
-    applySettings(arena, settings);
-    if (settings.prefault) arena.prefault();
-  }
-  publish('tmem:store:open', () => ({
-    attached: false,
-    memoryBytes: settings.memory,
-    arenas: settings.arenas,
-    thread: threadId,
-  }));
-  return new Store(new Arenas(all), settings, module);
-}
-
-/** Bytes of one arena: whole wasm pages, together at most `memory`. */
-function arenaBytes(settings: StoreSettings): number {
-  return Math.floor(settings.memory / settings.arenas / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
-}
-
-function createArena(module: ArenaModule, bytes: number, settings: StoreSettings): Arena {
-  const { threads, pools, stagingPages } = settings;
-  let arena: Arena | undefined;
-  try {
-    // Id 0 is nobody, so the table has one entry more.
-    arena = Arena.create(module, { bytes, threads, pools, stagingPages, clients: settings.clients + 1 });
-  } catch (cause) {
-    throw new TmemError(
-      'TMEM_ERR_NO_MEMORY',
-      `open: the system gives no memory of ${formatByteSize(bytes)}; lower memory or raise the limit (ulimit -v)`,
-      { cause },
-    );
-  }
-  if (arena === undefined) {
-    throw new TmemError(
-      'TMEM_ERR_SETTING',
-      `memory: ${formatByteSize(settings.memory)} is too little for ${threads} threads with ${stagingPages} staging ` +
-        `pages, ${pools} pools and ${settings.clients} clients; raise memory or lower those`,
-    );
-  }
-  return arena;
-}
-
-export function applySettings(arena: Arena, settings: StoreSettings): void {
-  const { layout } = arena;
-  arena.setWord(layout.H_VERIFY, settings.verify ? 1 : 0);
-  arena.setWord(layout.H_STORE_INCOMPRESSIBLE, settings.incompressible === 'store' ? 1 : 0);
-  arena.setWord(layout.H_UNBUDDIED_FIRST, settings.reclaimOrder === 'unbuddied-first' ? 1 : 0);
-  arena.setWord(layout.H_ZV_MAX_PAGE_BYTES, settings.zvMaxPageBytes);
-  arena.setWord(layout.H_ZV_MAX_MEAN_BYTES, settings.zvMaxMeanBytes);
-  arena.setWord(layout.H_LOCK_TIMEOUT_MS, settings.lockTimeoutMs);
-  const percent = settings.persistentLimitPercent;
-  const pages = arena.bytes.length / PAGE_BYTES;
-  arena.setWord(
-    layout.H_PERSISTENT_LIMIT_PAGES,
-    percent === 'off' ? 0 : Math.max(1, Math.floor((pages * percent) / 100)),
-  );
-}
-
-/**
- * Attaches this thread to a store that another thread of the process shared.
- *
- * @throws TmemError TMEM_ERR_SHARED_TOKEN, TMEM_ERR_LAYOUT, TMEM_ERR_TOO_MANY_THREADS
- */
-export function attach(token: StoreToken): Store {
-  const full = token as Partial<FullToken> | null | undefined;
-  if (
-    full?.kind !== TOKEN_KIND ||
-    !Array.isArray(full.memories) ||
-    full.settings === undefined ||
-    !full.module
-  ) {
-    throw new TmemError(
-      'TMEM_ERR_SHARED_TOKEN',
-      'attach: this is not what share() of an open store returned',
-    );
-  }
-  const { settings, module } = full;
-  const all: Arena[] = [];
-  for (const memory of full.memories) {
-    const arena = Arena.attach(module, memory);
-    if (arena instanceof Arena) {
-      all.push(arena);
-      continue;
-    }
-    for (const attached of all) attached.wasm.slotRelease();
-    throw arena === 'full'
-      ? new TmemError(
-          'TMEM_ERR_TOO_MANY_THREADS',
-          `attach: all ${settings.threads} thread slots are taken; close the store where threads end, or raise threads`,
-        )
-      : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
-  }
-  publish('tmem:store:open', () => ({
-    attached: true,
-    memoryBytes: settings.memory,
-    arenas: settings.arenas,
-    thread: threadId,
-  }));
-  return new Store(new Arenas(all), settings, module);
-}
-
-function checkPlatform(): void {
-  if (endianness() !== 'LE') {
-    throw new TmemError(
-      'TMEM_ERR_PLATFORM',
-      'the store needs a little-endian machine; this one is big-endian',
-    );
-  }
+function checkFrames(what: string, frames: number): void {
+  if (Number.isSafeInteger(frames) && frames >= 0) return;
+  throw new TmemError('TMEM_ERR_TYPE', `${what}: expected a number of frames, got ${String(frames)}`);
 }

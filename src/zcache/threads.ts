@@ -2,17 +2,24 @@
  * Watching threads end. A worker that ends, or is terminated in the middle of an operation, leaves its slot behind and
  * perhaps a lock; the thread that made it sees its exit and cleans up, so that nobody waits for the dead.
  *
+ * In a named store others would find out by the slot's file lock, which ends with the worker; here it is only sooner.
+ * Unless the worker was made with `trackUnmanagedFds: false`: then its descriptor outlives it, and so does the lock; the
+ * slot is buried all the same, and nobody can have it until the process ends.
+ *
  * Node tells a thread about each worker it makes (process event 'worker'), so this needs nothing from the user. The
  * handler waits for nothing: recovery has to wait for running operations, and those may wait for another thread that is
  * dead but not marked yet, because its exit comes next. So it is tried at once, and then again in short tries.
  */
 
 import type { Worker } from 'node:worker_threads';
+import type { StoreThread } from '../arena/index.ts';
 import type { Arenas } from '../tmem/index.ts';
 import { publish } from './events.ts';
 
 /** How long one try waits for running operations, which take microseconds. */
 const RECOVERY_WAIT_MS = 20;
+/** Longer than anybody holds a slot's lock only to see whether it is free, which takes microseconds. */
+const LEFT_OPEN_MS = 100;
 /** Pause before the next try. */
 const RECOVERY_PAUSE_MS = 20;
 /** Tries before it is left to whoever runs into what the dead thread held: some 40 seconds. */
@@ -41,14 +48,34 @@ function onWorker(worker: Worker): void {
 
 /** A thread of this id is gone: gives its slots back, and recovers soon when it ended inside an operation. */
 export function threadEnded(arenas: Arenas, thread: number): void {
-  let busy = false;
-  for (const arena of arenas.all) if (arena.wasm.slotsThreadEnded(thread) > 0) busy = true;
+  const busy =
+    arenas.thread === undefined ? buried(arenas, thread) : buriedInFile(arenas, arenas.thread, thread);
   if (!busy) return;
   publish('tmem:thread:dead', () => ({ thread, busy }));
   const startMs = performance.now();
   if (!arenas.closed && !recovered(arenas, thread, startMs, 0)) {
     recoverSoon(arenas, thread, startMs, RECOVERY_TRIES_MAX);
   }
+}
+
+/** Buries a thread's slots; whether what it left has to be recovered. */
+function buried(arenas: Arenas, thread: number): boolean {
+  let busy = false;
+  for (const arena of arenas.all) if (arena.wasm.slotsThreadEnded(thread) > 0) busy = true;
+  return busy;
+}
+
+function buriedInFile(arenas: Arenas, own: StoreThread, thread: number): boolean {
+  const left = own.slotsOf(thread).filter((slot) => !own.isDead(slot));
+  if (left.length > 0) {
+    setTimeout(() => {
+      // By now whoever only looked at a lock has let go of it: what is locked still was left open.
+      for (const slot of own.slotsOf(thread)) if (!arenas.closed && !own.isDead(slot)) own.bury(slot);
+      if (!arenas.closed && own.needsRecovery())
+        recoverSoon(arenas, thread, performance.now(), RECOVERY_TRIES_MAX);
+    }, LEFT_OPEN_MS).unref();
+  }
+  return own.needsRecovery();
 }
 
 function recovered(arenas: Arenas, thread: number, startMs: number, waitMs: number): boolean {

@@ -1,6 +1,8 @@
 // zv heaps over a small arena of their own, with the real frames and locks: for the tests of the allocator.
 
 import asc from 'assemblyscript/asc';
+import { PrivateHost } from '../../src/arena/host.ts';
+import { hostImports } from '../../src/arena/instance.ts';
 
 const SOURCES = [
   ...['pam/zv.ts', 'pam/zv-rebuild.ts', 'pam/zv-check.ts', 'pam/zv-heap.ts', 'pam/zv-block.ts'],
@@ -61,6 +63,7 @@ export class ZvArena {
   /** Instrumented modules only: the store before which the thread dies; 0 = never. */
   killAtStore = 0;
   readonly #bits: number;
+  readonly #backed: number;
   readonly #first: number;
   readonly #call: Exports;
 
@@ -68,7 +71,9 @@ export class ZvArena {
   constructor(module: WebAssembly.Module, frames: number, memory?: WebAssembly.Memory, thread = 0) {
     this.frames = frames;
     this.#bits = AT.table + Math.ceil((frames * 8) / FRAME_BYTES);
-    this.#first = this.#bits + 1 + Math.ceil(frames / 8 / FRAME_BYTES) * 2; // bitmap and its summaries
+    const bitFrames = Math.ceil(frames / 8 / FRAME_BYTES);
+    this.#backed = this.#bits + 1 + bitFrames * 2; // behind the bitmap and its summaries
+    this.#first = this.#backed + bitFrames;
     const initial = Math.ceil((frames * FRAME_BYTES) / 65536);
     this.memory = memory ?? new WebAssembly.Memory({ initial, maximum: 65536, shared: true });
     this.bytes = new Uint8Array(this.memory.buffer);
@@ -76,6 +81,7 @@ export class ZvArena {
     const value = (_id: number, content: unknown) => content;
     const env = {
       memory: this.memory,
+      ...hostImports(new PrivateHost(this.memory)),
       tmemAbort: (reason: number, detail: number) => {
         throw new Error(`abort ${reason}, ${detail}`);
       },
@@ -101,6 +107,11 @@ export class ZvArena {
     header('H_LAST_FRAME', this.frames - 1);
     header('H_FRAME_TABLE', AT.table * FRAME_BYTES);
     header('H_FREE_BITS', this.#bits * FRAME_BYTES);
+    header('H_BACKED_BITS', this.#backed * FRAME_BYTES);
+    this.bytes.fill(0xff, this.#backed * FRAME_BYTES, this.#first * FRAME_BYTES);
+    // All threads are of one slot here, alive and in its first generation.
+    header('H_SLOTS', AT.clients * FRAME_BYTES + FRAME_BYTES / 2);
+    this.#setWord(AT.clients * FRAME_BYTES + FRAME_BYTES / 2 + this.#call.S_GENERATION!.value, 1);
     header('H_CLIENT_TABLE', AT.clients * FRAME_BYTES);
     header('H_CLIENTS_MAX', AT.client.length);
     header('H_LOCK_TIMEOUT_MS', 10_000);
@@ -177,7 +188,8 @@ export class ZvArena {
   }
 
   get freeFrames(): number {
-    return this.words[this.#call.H_FREE_FRAMES!.value >>> 2]!;
+    const { H_FREE_FRAMES, H_UNBACKED } = this.#call;
+    return this.words[H_FREE_FRAMES!.value >>> 2]! + this.words[H_UNBACKED!.value >>> 2]!;
   }
 
   /** Frames that can be handed out at all. */

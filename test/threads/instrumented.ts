@@ -2,8 +2,9 @@
 // there, or let another thread do something meanwhile. It works on the memory of an ordinary store, beside its threads.
 
 import asc from 'assemblyscript/asc';
-import { abort } from '../../src/arena/abort.ts';
 import { type ArenaFunctions, type ArenaLayout, layoutOf } from '../../src/arena/exports.ts';
+import { PrivateHost } from '../../src/arena/host.ts';
+import { hostImports } from '../../src/arena/instance.ts';
 import type { Oid, Store } from '../../src/index.ts';
 import type { ClientPool } from '../../src/zcache/pool.ts';
 
@@ -62,7 +63,7 @@ export class InstrumentedThread {
     const value = (_id: number, content: unknown) => content;
     const env = {
       memory,
-      tmemAbort: abort,
+      ...hostImports(new PrivateHost(memory)),
       load_ptr: (_id: number, _bytes: number, _offset: number, address: number) => address,
       store_ptr: (_id: number, _bytes: number, offset: number, address: number) => {
         if (this.beforeStore !== undefined && this.#isShared((address >>> 0) + offset)) {
@@ -79,7 +80,7 @@ export class InstrumentedThread {
     this.layout = layoutOf(exports);
     this.#locks = (exports.LOCKS as { value: number }).value;
     this.#locksEnd = (exports.LOCKS_END as { value: number }).value;
-    this.slot = this.wasm.slotClaim(this.id);
+    this.slot = this.wasm.slotClaim(this.id, process.pid);
     if (this.slot < 0) throw new Error('no thread slot is free');
     const slotBytes = this.words[this.layout.H_SLOT_BYTES >>> 2]!;
     const slots = this.words[this.layout.H_SLOTS >>> 2]!;

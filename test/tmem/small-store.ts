@@ -40,7 +40,8 @@ export function withStore<T>(options: Partial<StoreOptions>, use: (small: SmallS
 }
 
 export function freeFrames(arenas: readonly Arena[]): number {
-  return arenas.reduce((sum, arena) => sum + arena.word(arena.layout.H_FREE_FRAMES), 0);
+  const free = (arena: Arena) => arena.word(arena.layout.H_FREE_FRAMES) + arena.word(arena.layout.H_UNBACKED);
+  return arenas.reduce((sum, arena) => sum + free(arena), 0);
 }
 
 /** Frees at once what flushes and destroys left for later. */

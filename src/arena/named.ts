@@ -1,0 +1,258 @@
+/**
+ * Named arenas: makes, finds, checks and maps the file of a store, and claims this thread's slot in it. The rule is all
+ * or nothing: whatever fails, nothing of the attempt is left.
+ *
+ * Nothing of a file is believed before it was checked: who owns it, its exact size, the magic and version, and that
+ * each arena's header says what formatting it would have written. Then it is mapped, a slot is claimed by its file
+ * lock, and a number goes from file to memory and back, to see that they are one.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { TmemError } from '../errors.ts';
+import { Arena, type ArenaSizes, formatArena } from './arena.ts';
+import type { ArenaLayout } from './exports.ts';
+import { FileHost, StoreThread, threadIdentity } from './file-host.ts';
+import { FRAME_BYTES, PrivateHost } from './host.ts';
+import { type ArenaInstance, instantiate, newMemory, WASM_PAGE_BYTES } from './instance.ts';
+import type { ArenaMemory, ArenaModule } from './module.ts';
+import { SLOTS_MAX, StoreFile } from './store-file.ts';
+
+/** Bounds of what a header may say; those of the settings. */
+const POOLS_MAX = 65_535;
+const CLIENTS_MAX = 1024;
+const STAGING_PAGES_MAX = 1024;
+const ARENAS_MAX = 64;
+/** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
+const CLAIM_ROUNDS = 3;
+const NONCE_BYTES = 8;
+
+/** A store's arenas as this thread has them. */
+export interface NamedArenas {
+  readonly thread: StoreThread;
+  readonly arenas: readonly Arena[];
+  /** The text that was given at creation. */
+  readonly settings: string;
+}
+
+const layouts = new WeakMap<ArenaModule, ArenaLayout>();
+
+/** A module's layout, for reading a file before it is mapped. */
+export function moduleLayout(module: ArenaModule): ArenaLayout {
+  let layout = layouts.get(module);
+  if (layout === undefined) {
+    const memory = newMemory(WASM_PAGE_BYTES);
+    layout = instantiate(module, memory, new PrivateHost(memory)).layout;
+    layouts.set(module, layout);
+  }
+  return layout;
+}
+
+/**
+ * Makes a store of `count` arenas in a new file that has no name yet (`thread.file.publish()` gives it one). Undefined
+ * when an arena's tables would leave no room for pages.
+ *
+ * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_SPACE, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
+ */
+export function createNamed(
+  module: ArenaModule,
+  where: { readonly directory: string; readonly path: string },
+  sizes: ArenaSizes,
+  count: number,
+  settings: string,
+): NamedArenas | undefined {
+  const file = StoreFile.create(where.directory, where.path);
+  const thread = new StoreThread(file);
+  try {
+    file.setBytes(sizes.bytes * count);
+    const storeId = randomBytes(16);
+    const createdMs = Date.now();
+    for (let number = 0; number < count; number++) {
+      const offset = number * sizes.bytes;
+      const memory = newMemory(sizes.bytes);
+      const firstFrame = firstFrameOf(module, sizes);
+      if (firstFrame === 0) {
+        file.close();
+        return undefined;
+      }
+      reserveTables(file, offset, sizes.bytes, firstFrame);
+      file.mapUnder(memory, offset);
+      const instance = instantiate(module, memory, new FileHost(thread, memory, offset));
+      thread.instances.push(instance);
+      formatArena(instance, sizes);
+      const { layout } = instance;
+      const words = new Uint32Array(memory.buffer);
+      words[layout.H_ARENA >>> 2] = number;
+      words[layout.H_ARENAS >>> 2] = count;
+      const bytes = new Uint8Array(memory.buffer);
+      bytes.set(storeId, layout.H_STORE_ID);
+      new Float64Array(memory.buffer, layout.H_CREATED_MS, 1)[0] = createdMs;
+      const text = Buffer.from(settings);
+      if (text.length > layout.SETTINGS_BYTES_MAX) throw new RangeError('settings do not fit the header');
+      bytes.set(text, layout.H_SETTINGS);
+      words[layout.H_SETTINGS_BYTES >>> 2] = text.length;
+    }
+    claimSlot(thread);
+    const arenas = thread.instances.map((instance) => new Arena(instance));
+    return { thread, arenas, settings };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function firstFrameOf(module: ArenaModule, sizes: ArenaSizes): number {
+  const memory = newMemory(WASM_PAGE_BYTES);
+  const { wasm } = instantiate(module, memory, new PrivateHost(memory));
+  const { threads, pools, clients, stagingPages } = sizes;
+  return wasm.formatFirstFrame(sizes.bytes / FRAME_BYTES, threads, pools, clients, stagingPages) >>> 0;
+}
+
+/** Everything but the frames that are handed out has its memory from the start. */
+function reserveTables(file: StoreFile, offset: number, bytes: number, firstFrame: number): void {
+  const tableBytes = firstFrame * FRAME_BYTES;
+  if (file.reserve(offset, tableBytes) && file.reserve(offset + bytes - FRAME_BYTES, FRAME_BYTES)) return;
+  throw new TmemError(
+    'TMEM_ERR_NO_SPACE',
+    `${file.path}: the file system has no room for the ${Math.ceil(tableBytes / 1024)} KiB of the store's tables; ` +
+      'lower memory or threads, remove other stores, or enlarge it (Docker: --shm-size)',
+  );
+}
+
+/**
+ * Attaches to the store in a file. `memories`: where another thread of this process mapped it; else it is mapped anew.
+ * Undefined when the file lost its name meanwhile: look again. Arenas that need a recovery say so (needsRecovery).
+ *
+ * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_PLATFORM
+ */
+export function attachNamed(
+  module: ArenaModule,
+  file: StoreFile,
+  memories?: readonly ArenaMemory[],
+): NamedArenas | undefined {
+  const thread = new StoreThread(file);
+  const layout = moduleLayout(module);
+  const { count, arenaBytes, settings } = readHeader(layout, file);
+  for (let number = 0; number < count; number++) {
+    const offset = number * arenaBytes;
+    const memory = memories?.[number] ?? newMemory(arenaBytes);
+    if (memories === undefined) file.mapUnder(memory, offset);
+    const instance = instantiate(module, memory, new FileHost(thread, memory, offset));
+    checkHeader(file, instance, number, count);
+    thread.instances.push(instance);
+  }
+  const unclean = claimSlot(thread);
+  try {
+    const arenas = thread.instances.map((instance) => new Arena(instance));
+    for (const [number, arena] of arenas.entries()) checkMapping(thread, arena, number * arenaBytes);
+    thread.buryTheDead();
+    if (!file.isLinked) {
+      for (const arena of arenas) arena.wasm.slotRelease();
+      file.close();
+      return undefined;
+    }
+    for (const arena of arenas) arena.needsRecovery = unclean || arena.wasm.recoveryIsNeeded() !== 0;
+    return { thread, arenas, settings };
+  } catch (error) {
+    for (const { wasm } of thread.instances) wasm.slotRelease();
+    throw error;
+  }
+}
+
+/** What a file says of itself, before anything of it is mapped. */
+export interface StoreHeader {
+  readonly count: number;
+  readonly arenaBytes: number;
+  readonly settings: string;
+  readonly createdMs: number;
+  readonly threads: number;
+}
+
+/**
+ * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED
+ */
+export function readHeader(layout: ArenaLayout, file: StoreFile): StoreHeader {
+  const header = file.read(0, 2 * FRAME_BYTES);
+  const damaged = (what: string) =>
+    new TmemError('TMEM_ERR_DAMAGED', `${file.path}: ${what}; remove the file (tmem rm) to start anew`);
+  if (header.length < 2 * FRAME_BYTES) throw damaged(`it has only ${header.length} bytes`);
+  const word = (address: number) => header.readUInt32LE(address);
+  if (word(layout.H_MAGIC) !== layout.LAYOUT_MAGIC) throw damaged('it does not begin as a store does');
+  const version = word(layout.H_VERSION);
+  if (version !== layout.LAYOUT_VERSION) {
+    throw new TmemError(
+      'TMEM_ERR_LAYOUT',
+      `${file.path}: its layout has version ${version}, this package uses ${layout.LAYOUT_VERSION}`,
+    );
+  }
+  const count = word(layout.H_ARENAS);
+  const arenaBytes = word(layout.H_FRAMES) * FRAME_BYTES;
+  const { bytes } = file;
+  if (count < 1 || count > ARENAS_MAX || arenaBytes % WASM_PAGE_BYTES !== 0 || count * arenaBytes !== bytes) {
+    throw damaged(`it has ${bytes} bytes, its header says ${count} arenas of ${arenaBytes}`);
+  }
+  const length = word(layout.H_SETTINGS_BYTES);
+  if (length > layout.SETTINGS_BYTES_MAX) throw damaged('the length of its settings cannot be');
+  const settings = header.toString('utf8', layout.H_SETTINGS, layout.H_SETTINGS + length);
+  const createdMs = header.readDoubleLE(layout.H_CREATED_MS);
+  return { count, arenaBytes, settings, createdMs, threads: word(layout.H_THREADS) };
+}
+
+function checkHeader(file: StoreFile, instance: ArenaInstance, number: number, count: number): void {
+  const { wasm, layout, memory } = instance;
+  const words = new Uint32Array(memory.buffer);
+  const word = (address: number) => words[address >>> 2] ?? 0;
+  const threads = word(layout.H_THREADS);
+  const pools = word(layout.H_POOLS_MAX);
+  const clients = word(layout.H_CLIENTS_MAX);
+  const stagingPages = word(layout.H_STAGING_PAGES);
+  const frames = memory.buffer.byteLength / FRAME_BYTES;
+  const isSound =
+    [threads, pools, clients, stagingPages].every((size) => size >= 1) &&
+    threads <= SLOTS_MAX &&
+    pools <= POOLS_MAX &&
+    clients <= CLIENTS_MAX &&
+    stagingPages <= STAGING_PAGES_MAX &&
+    word(layout.H_ARENA) === number &&
+    word(layout.H_ARENAS) === count &&
+    wasm.headerIsSound(frames, threads, pools, clients, stagingPages) !== 0;
+  if (isSound) return;
+  throw new TmemError(
+    'TMEM_ERR_DAMAGED',
+    `${file.path}: the header of arena ${number} contradicts itself; remove the file (tmem rm) to start anew`,
+  );
+}
+
+/** Takes the first slot whose lock is free, in all arenas; whether its last owner ended in the middle of something. */
+function claimSlot(thread: StoreThread): boolean {
+  const { file, instances } = thread;
+  const [first] = instances as [ArenaInstance];
+  const threads = new Uint32Array(first.memory.buffer)[first.layout.H_THREADS >>> 2] ?? 0;
+  const identity = threadIdentity();
+  for (let round = 0; round < CLAIM_ROUNDS; round++) {
+    for (let slot = 0; slot < threads; slot++) {
+      if (!file.lock(slot)) continue;
+      thread.slot = slot;
+      let unclean = false;
+      for (const { wasm } of instances) if (wasm.slotTake(slot, ...identity) !== 0) unclean = true;
+      return unclean;
+    }
+  }
+  throw new TmemError(
+    'TMEM_ERR_TOO_MANY_THREADS',
+    `${file.path}: all ${threads} thread slots are taken; close the store where threads end, or create it with more ` +
+      'threads',
+  );
+}
+
+/** A number written to the file is read in memory, and the other way round. */
+function checkMapping({ file, slot }: StoreThread, arena: Arena, offset: number): void {
+  const { layout } = arena;
+  const address = arena.word(layout.H_SLOTS) + slot * arena.word(layout.H_SLOT_BYTES) + layout.S_NONCE;
+  const nonce = randomBytes(NONCE_BYTES);
+  file.write(offset + address, nonce);
+  const seen = Buffer.from(arena.bytes.slice(address, address + NONCE_BYTES));
+  const answer = randomBytes(NONCE_BYTES);
+  arena.bytes.set(answer, address);
+  if (seen.equals(nonce) && file.read(offset + address, NONCE_BYTES).equals(answer)) return;
+  throw new TmemError('TMEM_ERR_PLATFORM', `${file.path}: its memory is not what is in the file`);
+}

@@ -1,0 +1,372 @@
+/**
+ * Opening a store: makes it, attaches to it by name, or attaches to what another thread shared. All or nothing: when a
+ * step fails, what the steps before it made is undone.
+ */
+
+import { endianness } from 'node:os';
+import { isAbsolute } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import {
+  Arena,
+  type ArenaModule,
+  type ArenaSizes,
+  arenaModule,
+  attachNamed,
+  checkDirectory,
+  checkedStoreName,
+  createNamed,
+  moduleLayout,
+  type NamedArenas,
+  StoreFile,
+  storePath,
+} from '../arena/index.ts';
+import { Arenas, TmemError } from '../tmem/index.ts';
+import { applySettings } from './apply-settings.ts';
+import { formatByteSize } from './byte-size.ts';
+import { Caretaker } from './caretaker.ts';
+import { publish } from './events.ts';
+import {
+  existingSettings,
+  type SettingsOptions,
+  type StoreOptions,
+  type StoreSettings,
+  storeSettings,
+} from './settings.ts';
+import { type FullToken, Store, type StoreToken, TOKEN_KIND } from './store.ts';
+
+const WASM_PAGE_BYTES = 65_536;
+export const DIRECTORY_DEFAULT = '/dev/shm';
+/** Times a store may be removed, or made by somebody else, between two steps of opening it. */
+const OPEN_TRIES_MAX = 20;
+
+/**
+ * Opens a store. Without a name it is new, and ends with its process. With one it is a file that all processes of the
+ * user share, which outlives them: it is attached to, or created when it is not there. Everything a store will ever use
+ * is bounded by `memory`.
+ *
+ * @throws TmemError TMEM_ERR_SETTING naming every wrong setting; TMEM_ERR_NO_MEMORY; TMEM_ERR_PLATFORM; with a name also
+ *   TMEM_ERR_STORE_NAME, TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_STORE_FILE, TMEM_ERR_NO_STORE, TMEM_ERR_NO_SPACE,
+ *   TMEM_ERR_NO_KOFFI, TMEM_ERR_NAME_MISMATCH, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED
+ */
+export function open(options: StoreOptions): Store {
+  checkPlatform();
+  const place = placeOf(options);
+  if (place === undefined) return openPrivate(options);
+  for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+    const store = attachByName(place, options) ?? createByName(place, options);
+    if (store !== undefined) return store;
+  }
+  throw new TmemError('TMEM_ERR_BUSY', `open: '${place.name}' is created and removed all the time by others`);
+}
+
+/** A store whose file nobody sees until it is published. */
+export interface Draft {
+  readonly store: Store;
+  /**
+   * Gives the file its name, in one step.
+   *
+   * @throws TmemError TMEM_ERR_STORE_EXISTS
+   */
+  publish(): void;
+}
+
+/**
+ * Makes a named store that is filled before anybody else may see it. It is gone when it is closed, or its process ends,
+ * without having been published.
+ *
+ * @throws TmemError as open; TMEM_ERR_STORE_EXISTS when there is a store of this name already
+ */
+export function openDraft(options: StoreOptions): Draft {
+  checkPlatform();
+  const place = placeOf(options);
+  if (place === undefined) throw new TmemError('TMEM_ERR_SETTING', 'open: name: is required');
+  const exists = () =>
+    new TmemError('TMEM_ERR_STORE_EXISTS', `${pathOf(place, options)} exists; remove it, or choose a name`);
+  const { store, file } = createDraft(place, options);
+  return {
+    store,
+    publish: () => {
+      if (!file.publish()) throw exists();
+    },
+  };
+}
+
+/** Where a named store is. */
+interface Place {
+  readonly name: string;
+  readonly directory: string;
+}
+
+function placeOf(options: StoreOptions): Place | undefined {
+  const { name, directory = DIRECTORY_DEFAULT } = (options ?? {}) as Partial<Place>;
+  if (name === undefined) {
+    if ((options as Partial<Place> | undefined)?.directory === undefined) return undefined;
+    throw new TmemError('TMEM_ERR_SETTING', 'open: directory: allowed only together with name');
+  }
+  return { name: checkedStoreName(name), directory: checkedDirectory(directory) };
+}
+
+/**
+ * @throws TmemError TMEM_ERR_STORE_DIRECTORY when it is no absolute path
+ */
+export function checkedDirectory(directory: unknown): string {
+  if (typeof directory === 'string' && isAbsolute(directory)) return directory;
+  throw new TmemError(
+    'TMEM_ERR_STORE_DIRECTORY',
+    `directory: got ${JSON.stringify(directory)}, allowed is an absolute path such as ${DIRECTORY_DEFAULT}`,
+  );
+}
+
+/** What was given beside name and directory. */
+function settingsIn<Options extends StoreOptions>(options: Options): Omit<Options, 'name' | 'directory'> {
+  const { name: _name, directory: _directory, ...rest } = options;
+  return rest;
+}
+
+function moduleFor(options: StoreOptions): ArenaModule {
+  return arenaModule(options.debug === true);
+}
+
+function pathOf(place: Place, options: StoreOptions): string {
+  return storePath(place.directory, place.name, moduleLayout(moduleFor(options)).LAYOUT_VERSION);
+}
+
+// ---- without a name ---------------------------------------------------------------------------------------------
+
+function openPrivate(options: StoreOptions): Store {
+  const settings = storeSettings(settingsIn(options) as SettingsOptions);
+  const module = arenaModule(settings.debug);
+  const sizes = arenaSizes(settings);
+  const all: Arena[] = [];
+  for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, sizes, settings));
+  for (const arena of all) {
+    applySettings(arena, settings);
+    if (settings.prefault) arena.prefault();
+  }
+  return opened(new Arenas(all), settings, module, { name: undefined, isNew: true });
+}
+
+function createArena(module: ArenaModule, sizes: ArenaSizes, settings: StoreSettings): Arena {
+  try {
+    const arena = Arena.create(module, sizes);
+    if (arena !== undefined) return arena;
+  } catch (cause) {
+    throw new TmemError(
+      'TMEM_ERR_NO_MEMORY',
+      `open: the system gives no memory of ${formatByteSize(sizes.bytes)}; lower memory or raise the limit (ulimit -v)`,
+      { cause },
+    );
+  }
+  throw tooSmall(settings);
+}
+
+function tooSmall(settings: StoreSettings): TmemError {
+  const { memory, threads, stagingPages, pools, clients } = settings;
+  return new TmemError(
+    'TMEM_ERR_SETTING',
+    `memory: ${formatByteSize(memory)} is too little for ${threads} threads with ${stagingPages} staging ` +
+      `pages, ${pools} pools and ${clients} clients; raise memory or lower those`,
+  );
+}
+
+/** One arena: whole wasm pages, together at most `memory`. */
+function arenaSizes(settings: StoreSettings): ArenaSizes {
+  const { threads, pools, stagingPages } = settings;
+  const bytes = Math.floor(settings.memory / settings.arenas / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  // Id 0 is nobody, so the table has one entry more.
+  return { bytes, threads, pools, stagingPages, clients: settings.clients + 1 };
+}
+
+// ---- by name ----------------------------------------------------------------------------------------------------
+
+/** Undefined when there is no such store. */
+function attachByName(place: Place, options: StoreOptions): Store | undefined {
+  const file = StoreFile.open(pathOf(place, options));
+  if (file === undefined) return undefined;
+  return closingOnError(file, () => {
+    const module = moduleFor(options);
+    const named = attachNamed(module, file);
+    if (named === undefined) return undefined;
+    const arenas = new Arenas(named.arenas, named.thread);
+    try {
+      const settings = existingSettings(named.settings, settingsIn(options), file.path);
+      checkSizes(named, settings, file);
+      arenas.recover();
+      if (settings.prefault && options.prefault === true) prefault(named, file);
+      return opened(arenas, settings, module, { name: place.name, isNew: false });
+    } catch (error) {
+      arenas.close();
+      throw error;
+    }
+  });
+}
+
+/** Undefined when somebody else made it first. */
+function createByName(place: Place, options: StoreOptions): Store | undefined {
+  if (options.memory === undefined) {
+    throw new TmemError(
+      'TMEM_ERR_NO_STORE',
+      `open: there is no store '${place.name}' in ${place.directory}; give memory to create it`,
+    );
+  }
+  const { store, file } = createDraft(place, options);
+  if (file.publish()) return store;
+  store.close();
+  return undefined;
+}
+
+function createDraft(place: Place, options: StoreOptions): { store: Store; file: StoreFile } {
+  const settings = storeSettings(settingsIn(options) as SettingsOptions, true);
+  const module = arenaModule(settings.debug);
+  const sizes = arenaSizes(settings);
+  checkRoom(place.directory, sizes.bytes * settings.arenas);
+  const where = { directory: place.directory, path: pathOf(place, options) };
+  const named = createNamed(module, where, sizes, settings.arenas, JSON.stringify(settings));
+  if (named === undefined) throw tooSmall(settings);
+  const { file } = named.thread;
+  return closingOnError(file, () => {
+    for (const arena of named.arenas) applySettings(arena, settings);
+    if (settings.prefault) prefault(named, file);
+    const arenas = new Arenas(named.arenas, named.thread);
+    return { store: opened(arenas, settings, module, { name: place.name, isNew: true }), file };
+  });
+}
+
+function closingOnError<Result>(file: StoreFile, run: () => Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** A store that could never get its memory is a mistake; one that cannot get it now is not. */
+function checkRoom(directory: string, bytes: number): void {
+  const { blocks, bsize } = checkDirectory(directory);
+  // A tmpfs without a limit says it has no blocks.
+  if (blocks === 0 || blocks * bsize >= bytes) return;
+  throw new TmemError(
+    'TMEM_ERR_NO_SPACE',
+    `open: memory ${formatByteSize(bytes)} is more than ${directory} holds (${formatByteSize(blocks * bsize)}); lower ` +
+      'memory, or enlarge it (Docker: --shm-size; else mount -o remount,size=…)',
+  );
+}
+
+function prefault(named: NamedArenas, file: StoreFile): void {
+  if (named.arenas.every((arena) => arena.prefault())) return;
+  throw new TmemError(
+    'TMEM_ERR_NO_SPACE',
+    `${file.path}: the file system has no room for all of it; lower memory, or leave prefault out`,
+  );
+}
+
+/** The settings in a file and its tables tell the same story. */
+function checkSizes(named: NamedArenas, settings: StoreSettings, file: StoreFile): void {
+  const sizes = arenaSizes(settings);
+  const agree = named.arenas.every(
+    (arena) =>
+      arena.bytes.length === sizes.bytes &&
+      arena.word(arena.layout.H_THREADS) === sizes.threads &&
+      arena.word(arena.layout.H_POOLS_MAX) === sizes.pools &&
+      arena.word(arena.layout.H_CLIENTS_MAX) === sizes.clients &&
+      arena.word(arena.layout.H_STAGING_PAGES) === sizes.stagingPages,
+  );
+  if (agree && named.arenas.length === settings.arenas) return;
+  throw new TmemError('TMEM_ERR_DAMAGED', `${file.path}: its settings and its tables differ`);
+}
+
+// ---- by another thread's token ------------------------------------------------------------------------------------
+
+/**
+ * Attaches this thread to a store that another thread of the process shared.
+ *
+ * @throws TmemError TMEM_ERR_SHARED_TOKEN, TMEM_ERR_LAYOUT, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_STORE_GONE
+ */
+export function attach(token: StoreToken): Store {
+  const full = token as Partial<FullToken> | null | undefined;
+  if (
+    full?.kind !== TOKEN_KIND ||
+    !Array.isArray(full.memories) ||
+    full.settings === undefined ||
+    !full.module
+  ) {
+    throw new TmemError(
+      'TMEM_ERR_SHARED_TOKEN',
+      'attach: this is not what share() of an open store returned',
+    );
+  }
+  const { settings, module, file } = full as FullToken;
+  const arenas =
+    file === undefined ? attachPrivate(full as FullToken) : attachShared(full as FullToken, file);
+  return opened(arenas, settings, module, { name: file?.name, isNew: false, isShared: true });
+}
+
+function attachPrivate({ module, memories, settings }: FullToken): Arenas {
+  const all: Arena[] = [];
+  for (const memory of memories) {
+    const arena = Arena.attach(module, memory);
+    if (arena instanceof Arena) {
+      all.push(arena);
+      continue;
+    }
+    for (const attached of all) attached.wasm.slotRelease();
+    throw arena === 'full'
+      ? new TmemError(
+          'TMEM_ERR_TOO_MANY_THREADS',
+          `attach: all ${settings.threads} thread slots are taken; close the store where threads end, or raise threads`,
+        )
+      : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
+  }
+  return new Arenas(all);
+}
+
+function attachShared({ module, memories }: FullToken, shared: NonNullable<FullToken['file']>): Arenas {
+  const gone = () =>
+    new TmemError(
+      'TMEM_ERR_STORE_GONE',
+      `attach: ${shared.path} was removed or replaced after it was shared; open it again by name`,
+    );
+  const file = StoreFile.open(shared.path);
+  if (file === undefined) throw gone();
+  return closingOnError(file, () => {
+    const { device, inode } = file.identity;
+    if (device !== shared.identity.device || inode !== shared.identity.inode) throw gone();
+    const named = attachNamed(module, file, memories);
+    if (named === undefined) throw gone();
+    const arenas = new Arenas(named.arenas, named.thread);
+    try {
+      arenas.recover();
+      return arenas;
+    } catch (error) {
+      arenas.close();
+      throw error;
+    }
+  });
+}
+
+// ---- both -----------------------------------------------------------------------------------------------------------
+
+interface Opened {
+  readonly name: string | undefined;
+  readonly isNew: boolean;
+  /** By a token: the thread that gave it looks after the store. */
+  readonly isShared?: boolean;
+}
+
+function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
+  const { name, isNew, isShared = false } = about;
+  publish('tmem:store:open', () => ({
+    ...{ attached: !isNew, name: name ?? null, thread: threadId },
+    ...{ memoryBytes: settings.memory, arenas: settings.arenas },
+  }));
+  const caretaker = isShared ? undefined : new Caretaker(arenas);
+  const store = new Store({ arenas, settings, module, name, isNew, caretaker });
+  caretaker?.start(store, settings.shrinker);
+  return store;
+}
+
+function checkPlatform(): void {
+  if (endianness() === 'LE') return;
+  throw new TmemError('TMEM_ERR_PLATFORM', 'the store needs a little-endian machine; this one is big-endian');
+}
