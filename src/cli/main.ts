@@ -7,8 +7,10 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { reportMisuse } from './command-line.ts';
 import { registerRead } from './read/register.ts';
+import { registerRestore } from './restore/register.ts';
+import { registerSave } from './save/register.ts';
 
-const COMMANDS: readonly ((program: Command) => void)[] = [registerRead];
+const COMMANDS: readonly ((program: Command) => void)[] = [registerRead, registerSave, registerRestore];
 
 function version(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

@@ -4,18 +4,12 @@
  * another order. Ephemeral pages that find no room are dropped.
  */
 
-import { TmemError } from '../../errors.ts';
-import type { PutOutcome } from '../../tmem/index.ts';
-import { formatByteSize } from '../byte-size.ts';
+import { applySettings } from '../apply-settings.ts';
 import type { Client } from '../client.ts';
 import type { ClientPool } from '../pool.ts';
-import { applySettings, arenasOf, type Store } from '../store.ts';
+import { arenasOf, type Store } from '../store.ts';
 import { refused, type SavedPage, type SavedPool, type SavedStore } from './format.ts';
-
-const FRAME_BYTES = 4096;
-const MIB = 2 ** 20;
-/** The need is estimated from the pages that found room; others may compress less well. */
-const ESTIMATE_MARGIN = 1.1;
+import { Room } from './room.ts';
 
 export interface FillResult {
   readonly pages: number;
@@ -25,7 +19,7 @@ export interface FillResult {
 
 /**
  * @param pagesOf - pages the file holds of each pool
- * @throws TmemError TMEM_ERR_RESTORE when a persistent page was refused
+ * @throws TmemError TMEM_ERR_RESTORE, TMEM_ERR_NO_SPACE when a persistent page was refused
  */
 export async function fillStore(
   store: Store,
@@ -39,7 +33,7 @@ export async function fillStore(
   const pools = createPools(saved.pools, clients);
   const persistentPools = saved.pools.filter(({ kind }) => kind === 'persistent').length;
   const persistentPages = sum(pagesOf.slice(0, persistentPools));
-  const framesAtFirst = framesUsed(store);
+  const room = new Room(store);
   let done = 0;
   const endPersistent = (): void => {
     const isWhole = pools.slice(0, persistentPools).every((pool, i) => pool.pages === pagesOf[i]);
@@ -52,12 +46,7 @@ export async function fillStore(
       if (done === persistentPages) endPersistent();
       const outcome = pools[page.pool].put(page.oid, page.index, page.bytes);
       if (done < persistentPages && outcome !== 'stored') {
-        throw new TmemError(
-          'TMEM_ERR_RESTORE',
-          `restore: ${done} of ${persistentPages} persistent pages fit ${formatByteSize(store.settings.memory)}; ` +
-            `one of pool '${saved.pools[page.pool].name}' was refused (${outcome}). ` +
-            memoryNeeded(store, outcome, framesAtFirst, persistentPages, done),
-        );
+        throw room.refusal(outcome, done, persistentPages);
       }
       done++;
     }
@@ -102,28 +91,6 @@ function applyRules(store: Store, saved: SavedStore, clients: readonly Client[])
 function freeze(store: Store, saved: SavedStore, clients: readonly Client[]): void {
   for (const [i, { frozen }] of saved.clients.entries()) if (frozen) clients[i].freeze();
   if (saved.frozen) store.freeze();
-}
-
-function framesUsed(store: Store): number {
-  const { frames_total, frames_free } = store.stats().store;
-  return frames_total - frames_free;
-}
-
-/** What to try instead, when `done` of so many persistent pages found room. */
-function memoryNeeded(
-  store: Store,
-  outcome: PutOutcome,
-  framesAtFirst: number,
-  persistentPages: number,
-  done: number,
-): string {
-  const { persistentLimitPercent } = store.settings;
-  let frames = framesAtFirst + ((framesUsed(store) - framesAtFirst) * persistentPages) / Math.max(done, 1);
-  if (outcome === 'over-limit' && persistentLimitPercent !== 'off') {
-    frames = (persistentPages * 100) / persistentLimitPercent;
-  }
-  const bytes = Math.ceil((frames * FRAME_BYTES * ESTIMATE_MARGIN) / MIB) * MIB;
-  return `Give it about ${formatByteSize(bytes)} of memory`;
 }
 
 function sum(numbers: readonly number[]): number {

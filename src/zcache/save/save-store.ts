@@ -53,9 +53,8 @@ export async function writeStore(
   { ephemeral = false, signal }: SaveOptions,
 ): Promise<SavedCounts & { clients: number; pools: number }> {
   const { frozen, clients, pools } = inventoryOf(store);
-  const { name: _, directory: __, ...settings } = store.settings as Record<string, unknown>;
   const saved: SavedStore = {
-    ...{ name: '', frozen, ephemeral, settings, clients },
+    ...{ name: store.name ?? '', frozen, ephemeral, clients, settings: { ...store.settings } },
     pools: pools.map(({ about }) => about),
   };
   const writer = new SavedStoreWriter(sink);
@@ -76,7 +75,7 @@ async function writePages(
   const page = Buffer.alloc(PAGE_BYTES);
   for (const { oid, index } of pool.walk()) {
     signal?.throwIfAborted();
-    const length = pool.getAndKeep(oid, index, page);
+    const length = pool.peek(oid, index, page);
     // Taken out or flushed since the walk saw it.
     if (length > 0) await writer.add({ pool: number, oid, index, bytes: page.subarray(0, length) });
   }
