@@ -36,10 +36,7 @@ export class FileReplacement implements ByteSink {
       if (error.code !== 'ENOENT') throw error;
     });
     if (found !== undefined && !found.isFile()) {
-      throw new TmemError(
-        'TMEM_ERR_SAVED_FILE',
-        `save: ${path} is no file that could be replaced; name another`,
-      );
+      throw new TmemError('TMEM_ERR_SAVED_FILE', `${path} is no file that could be replaced; name another`);
     }
     for (let n = 0; ; n++) {
       const temporary = join(dirname(path), `.tmem-save.${process.pid}.${threadId}.${n}`);

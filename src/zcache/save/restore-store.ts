@@ -99,7 +99,7 @@ async function fill(
 function draftOptions(saved: SavedStore, options: RestoreOptions): StoreOptions {
   const name = options.name ?? saved.name;
   if (name === '') {
-    throw new TmemError('TMEM_ERR_STORE_NAME', 'restore: the saved store had no name; give it one');
+    throw new TmemError('TMEM_ERR_STORE_NAME', 'the saved store had no name; give the new one a name');
   }
   const { memory, threads, directory } = options;
   const sizes: Record<string, unknown> = { ...saved.settings };

@@ -27,7 +27,7 @@ export class Room {
   refusal(outcome: PutOutcome, done: number, pages: number): TmemError {
     const { memory } = this.#store.settings;
     const { frames_total, frames_free } = this.#store.stats().store;
-    const fit = `restore: ${done} of ${pages} persistent pages fit`;
+    const fit = `${done} of ${pages} persistent pages fit`;
     if (outcome === 'no-memory' && frames_free > frames_total * FREE_SHARE) {
       return new TmemError(
         'TMEM_ERR_NO_SPACE',
