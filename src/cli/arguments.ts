@@ -2,6 +2,7 @@
  * Values of options and arguments: text in, a checked value out, or a sentence that says what is allowed.
  */
 
+import { resolve } from 'node:path';
 import { InvalidArgumentError, Option } from 'commander';
 import { parseByteSize } from '../zcache/byte-size.ts';
 
@@ -33,7 +34,7 @@ export function directoryOption(): Option {
   return new Option('--directory <path>', 'where the stores are')
     .default(STORE_DIRECTORY_DEFAULT)
     .argParser((text) => {
-      if (text !== '') return text;
+      if (text !== '') return resolve(text);
       throw new InvalidArgumentError('It must be the path of a directory.');
     });
 }
