@@ -1,24 +1,16 @@
 // A worker thread that puts and gets whole pages, half and half, at random handles; source pages come from content
-// of its own. Jobs: do as many operations; do the same and note how long each takes; do as much work without a store.
+// of its own (mix.ts). Jobs: do as many operations; do the same and note how long each takes; do as much work without a
+// store.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { attach, type StoreToken } from '../../src/index.ts';
 import { threadClockNs } from '../support/measure.ts';
 import { PAGE_BYTES } from '../support/pages.ts';
 import { serve } from './crew.ts';
-import { makeOids } from './scene.ts';
+import { type Counted, type Mix, makeMix } from './mix.ts';
 
-export interface MixedThread {
+export interface MixedThread extends Mix {
   token: StoreToken;
-  kind: 'ephemeral' | 'persistent';
-  pam: 'zbud' | 'zv';
-  /** Distinct source pages. */
-  pages: Uint8Array;
-  /** The thread's own copies of them take this much. */
-  sourcePages: number;
-  /** Pages there are handles for. */
-  handles: number;
-  seed: number;
 }
 
 export interface MixedJob {
@@ -34,9 +26,7 @@ export interface Timed {
   cpuLongestUs: number;
 }
 
-export interface MixedResult {
-  stored: number;
-  found: number;
+export interface MixedResult extends Counted {
   /** CPU time of the thread for the job. */
   cpuNs: number;
   put?: Timed;
@@ -49,49 +39,12 @@ type Work = Omit<MixedResult, 'cpuNs'>;
 const NOTHING_BYTES = 32 * PAGE_BYTES;
 
 const thread = workerData as MixedThread;
-const store = attach(thread.token);
-const pool = store.client('bench').pool('pages', { kind: thread.kind, codec: 'lz4', pam: thread.pam });
-const oids = makeOids(thread.handles);
-const source = Buffer.allocUnsafeSlow(thread.sourcePages * PAGE_BYTES);
-for (let at = 0; at < source.length; at += thread.pages.length)
-  source.set(thread.pages.subarray(0, source.length - at), at);
-const views = Array.from({ length: thread.sourcePages }, (_, i) =>
-  source.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES),
-);
-const out = Buffer.allocUnsafeSlow(PAGE_BYTES);
+const { put, get, below, source, countOnly } = makeMix(attach(thread.token), thread);
 const scratch = Buffer.alloc(NOTHING_BYTES);
-let random = thread.seed;
-
-function below(bound: number): number {
-  random ^= random << 13;
-  random ^= random >>> 17;
-  random ^= random << 5;
-  return (random >>> 0) % bound;
-}
-
-function put(): number {
-  const handle = below(thread.handles);
-  return pool.put(oids[handle >>> 6], handle & 63, views[below(thread.sourcePages)]) === 'stored' ? 1 : 0;
-}
-
-function get(): number {
-  const handle = below(thread.handles);
-  return pool.get(oids[handle >>> 6], handle & 63, out) === PAGE_BYTES ? 1 : 0;
-}
 
 function nothing(): number {
   source.copy(scratch, 0, 0, NOTHING_BYTES);
-  return scratch[random & 4095] >= 0 ? 1 : 0;
-}
-
-function countOnly(operations: number): Work {
-  let stored = 0;
-  let found = 0;
-  for (let i = 0; i < operations; i += 2) {
-    stored += put();
-    found += get();
-  }
-  return { stored, found };
+  return scratch[below(PAGE_BYTES)] >= 0 ? 1 : 0;
 }
 
 function timeEach(operations: number, first: () => number, second: () => number): Work {

@@ -76,7 +76,7 @@ function layOut(pages: Pages): Buffer {
 }
 
 /** The pages that both zbud and zv take, and the bytes each takes compressed. */
-function keepable(all: Pages): { pages: Pages; sizes: number[] } {
+export function keepable(all: Pages): { pages: Pages; sizes: number[] } {
   using store = open({ memory: '64 MiB' });
   const client = store.client('bench');
   const pools = (['zbud', 'zv'] as const).map((pam) =>

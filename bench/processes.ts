@@ -1,0 +1,32 @@
+// One named store for several processes: what a second process gets of it, attaching, recovering after SIGKILL, giving
+// memory back. One measurement a file in bench/processes/; `--only attach,recovery` runs some of them.
+
+import { measureAttach } from './processes/attach.ts';
+import { measureFirstTouch } from './processes/first-touch.ts';
+import { measureProcessVsThread } from './processes/process-vs-thread.ts';
+import type { BenchOptions, Figures } from './run.ts';
+import { chosen } from './support/only.ts';
+import { type Target, targetTable } from './support/targets.ts';
+
+const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> = {
+  'process-vs-thread': measureProcessVsThread,
+  attach: measureAttach,
+  'first-touch': measureFirstTouch,
+};
+
+const TARGETS: readonly Target[] = [
+  { field: 'process_vs_thread', least: 0.95 },
+  { field: 'process_vs_thread_cpu' },
+  { field: 'attach_ms', most: 10 },
+  { field: 'attach_cold_ms' },
+  { field: 'first_touch_ms' },
+  { field: 'warm_touch_ms' },
+];
+
+export async function run(options: BenchOptions): Promise<Figures> {
+  const figures: Figures = {};
+  for (const measure of chosen(MEASUREMENTS, options.only)) Object.assign(figures, await measure(options));
+  options.say('');
+  for (const line of targetTable(figures, TARGETS)) options.say(line);
+  return figures;
+}
