@@ -26,9 +26,12 @@ export {
   H_FAIL_COUNTDOWN,
   H_FIRST_FRAME,
   H_FRAMES,
+  H_FRAME_TABLE,
+  H_FREE_BITS,
   H_FREE_FRAMES,
   H_FREE_FRAMES_MIN,
   H_FROZEN,
+  H_GATE,
   H_GIVEN_BACK,
   H_GROWTH_STOPPED,
   H_LOCK_TIMEOUTS,
@@ -70,6 +73,9 @@ export {
   P_TWIN,
   P_UUID,
   SETTINGS_BYTES_MAX,
+  SLOT_BUSY,
+  SLOT_FREE,
+  SLOT_IDLE,
   S_NAMESPACE,
   S_NONCE,
   S_PROCESS,
@@ -77,6 +83,7 @@ export {
   S_THREAD_ID,
 } from './memory/layout';
 export { committedResult, isCommitted } from './memory/commit';
+export { pauseBegin, pauseEnd, recoveryIsNeeded } from './memory/gate';
 export { format, formatFirstFrame, headerIsSound } from './memory/format';
 export { backedCount } from './memory/backed-bits';
 export { slotBury, slotClaim, slotRelease, slotTake, slotsThreadEnded } from './memory/slot';
@@ -115,9 +122,9 @@ export {
   setCodec,
   shrinkBy,
   trimClient,
+  zvHeapCheck,
 } from './tmem/pool-calls';
 export { poolStale } from './tmem/pool';
-export { recoveryIsNeeded } from './tmem/recovery';
 
 /** This thread's operation was unwound by an abort: what it left is for recovery. */
 export function abandonOperation(): void {

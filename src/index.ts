@@ -1,5 +1,6 @@
 /**
- * tmem: one compressed page store for all the memory of a process, shared by its threads, outside the JavaScript heap.
+ * tmem: one compressed page store for all the memory you have, shared by threads and processes, outside the JavaScript
+ * heap.
  *
  *   const store = open({ memory: '256 MiB' });
  *   const pool = store.client('web').pool('pages', { kind: 'ephemeral' });
@@ -9,11 +10,15 @@
 
 export {
   attach,
+  type CheckReport,
   type Client,
   type ClientOptions,
   type ClientStatistics,
+  checkStore,
   type ExchangeResult,
   type Handle,
+  listStores,
+  type NamedStore,
   Oid,
   open,
   PAGE_BYTES,
@@ -23,12 +28,18 @@ export {
   type PoolStatistics,
   type PutOutcome,
   prometheusText,
+  type RemoveOptions,
+  type RestoreResult,
+  removeStore,
+  restoreStore,
+  type SaveResult,
   type ShrinkResult,
   type Store,
   type StoreOptions,
   type StoreSettings,
   type StoreStatistics,
   type StoreToken,
+  saveStore,
   TmemError,
   type TmemErrorCode,
 } from './zcache/index.ts';

@@ -9,7 +9,7 @@
 
 import { isBacked } from './backed-bits';
 import { backFrames } from './backing';
-import { clearFree, freeNone, pickHigh, pickLow, setFree } from './free-frames';
+import { KEEP_BACKED, clearFree, freeNone, pickHigh, pickLow, setFree } from './free-frames';
 import { must } from './host';
 import {
   C_CAP_FRAMES,
@@ -33,7 +33,9 @@ import {
   H_GROWTH_STOPPED,
   H_LAST_FRAME,
   H_UNBACKED,
+  KIND_CLIENT,
   KIND_FREE,
+  KIND_POOL,
   KIND_RAW_EPH,
   KIND_RAW_PERS,
   KIND_ZBUD_EPH,
@@ -170,6 +172,8 @@ export function frameGive(frame: u32): void {
 /** frameGive for a frame whose entry was hidden; `entry` is what it said before. */
 export function frameGiveAs(frame: u32, entry: u32): void {
   must((entry & 15) != KIND_FREE, 111);
+  const kind = entry & 15;
+  store<u32>(frameEntry(frame) + 4, kind == KIND_POOL || kind == KIND_CLIENT ? KEEP_BACKED : 0);
   atomic.store<u32>(frameEntry(frame), KIND_FREE);
   lock(FRAME_LOCK);
   setFree(frame);

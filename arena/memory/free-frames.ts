@@ -11,7 +11,7 @@
 
 import { ABORT_DAMAGED, abortOperation } from './host';
 import { isBacked } from './backed-bits';
-import { H_FRAMES, H_FREE_BITS, H_FREE_FRAMES, H_LAST_FRAME, H_LOW_EDGE } from './layout';
+import { H_FRAMES, H_FRAME_TABLE, H_FREE_BITS, H_FREE_FRAMES, H_LAST_FRAME, H_LOW_EDGE } from './layout';
 
 /** Bits of a frame number; a 4 GiB arena has 2^20 frames. */
 const WORD_SHIFT: u32 = 5;
@@ -19,6 +19,16 @@ const WORD_MASK: u32 = 31;
 const NO_HINT: u32 = 0;
 /** With so many free frames an end may take those of the other: it is more than was backed at once. */
 export const PLENTY_FRAMES: u32 = 64;
+
+/**
+ * In the second word of the table entry of a free frame that was a pool's or a client's: it keeps its memory until it
+ * is used for something else, because the host reads such frames without a lock and could be on its way to it.
+ */
+export const KEEP_BACKED: u32 = 0xffffffff;
+
+function mayLoseMemory(frame: u32): bool {
+  return load<u32>(load<u32>(H_FRAME_TABLE) + (frame << 3) + 4) != KEEP_BACKED;
+}
 
 /** Words of the bitmap; `any` follows it, then `full`. */
 function bitmapWords(frames: u32): u32 {
@@ -78,21 +88,23 @@ function setWord(word: u32, bits: u32): void {
 }
 
 /**
- * Takes up to 32 free frames of one word of the bitmap out of it, the first such word from number `from` on (and from
- * the start again). Their bits; the word's number is freeTakenWord(). 0 when none is free.
+ * Takes up to 32 free frames that may lose their memory out of one word of the bitmap, the first such word from number
+ * `from` on (and from the start again). Their bits; the word's number is freeTakenWord(). 0 when there is none.
  */
 export function freeTakeWord(from: u32, most: u32): u32 {
   const words = bitmapWords(load<u32>(H_FRAMES));
   for (let i: u32 = 0; i < words; i++) {
     const word = (from + i) % words;
-    let bits = load<u32>(wordAddress(word));
-    if (bits == 0) continue;
+    const free = load<u32>(wordAddress(word));
     let taken: u32 = 0;
-    for (let count: u32 = 0; bits != 0 && count < most; count++) {
+    let count: u32 = 0;
+    for (let bits = free; bits != 0 && count < most; bits &= bits - 1) {
+      if (!mayLoseMemory((word << WORD_SHIFT) + ctz<u32>(bits))) continue;
       taken |= bits & (0 - bits);
-      bits &= bits - 1;
+      count++;
     }
-    setWord(word, bits);
+    if (taken == 0) continue;
+    setWord(word, free & ~taken);
     takenWord = word;
     return taken;
   }

@@ -3,8 +3,9 @@
 //   0 = free | bits 0-7 slot + 1 | bits 8-30 generation of the slot | bit 31 somebody waits
 //
 // Order: RECLAIM_LOCK before ADMIN_LOCK and stripes, ADMIN_LOCK before a client's locks, all before BACKING_LOCK, that
-// before FRAME_LOCK; beyond that no lock is taken while another is held. Only who moves a page between pools takes two stripes, the lower address
-// first. So nothing can deadlock. What must not happen under a lock: compression, decompression, more than 64 slots.
+// before FRAME_LOCK; beyond that no lock is taken while another is held. Only who moves a page between pools takes two
+// stripes, the lower address first. So nothing can deadlock. What must not happen under a lock: compression,
+// decompression, more than 64 slots.
 
 import { ABORT_BUSY, ABORT_OWNER_DEAD, abortOperation, hostIsDead, hostWait, hostWake, must } from './host';
 import {

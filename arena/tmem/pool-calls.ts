@@ -3,9 +3,10 @@
 import { backAll, unbackFrames } from '../memory/backing';
 import { poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
-import { ADMIN_LOCK, P_CODEC, S_ARGUMENTS } from '../memory/layout';
+import { ADMIN_LOCK, C_ZV_HEAPS, H_FIRST_FRAME, H_LAST_FRAME, P_CODEC, S_ARGUMENTS } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { enter, leave, slotAddress } from '../memory/slot';
+import { zvCheck } from '../pam/zv-check';
 import { begin, handlePool, handlePoolId } from './handle';
 import {
   E_GONE,
@@ -180,6 +181,15 @@ export function clientStatistics(client: u32): usize {
   unlock(ADMIN_LOCK);
   leave();
   return row;
+}
+
+/** Checks a client's zv heap, the ephemeral (0) or the persistent one (1): 0 or what is broken (pam/zv-check.ts). */
+export function zvHeapCheck(client: u32, heap: u32): u32 {
+  const id = clientIdOf(client);
+  if (id == 0) return 0;
+  const address = load<u32>(clientAddress(id) + C_ZV_HEAPS + (heap << 2));
+  if (address == 0) return 0;
+  return zvCheck(address, load<u32>(H_FIRST_FRAME), load<u32>(H_LAST_FRAME), callArguments());
 }
 
 /** Codec of pages put from now on; pages that are there keep theirs. */

@@ -12,7 +12,8 @@
 
 import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
 import { clientAddress, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
-import { ABORT_DAMAGED, ABORT_GATE, abortOperation, hostWait, hostWake } from '../memory/host';
+import { closeGate, leaveGate, openGate, recoveryIsNeeded, waitForOthers } from '../memory/gate';
+import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
 import {
   C_SLABS,
   C_ZV_HEAPS,
@@ -22,7 +23,6 @@ import {
   H_DOOMED_POOLS,
   H_FIRST_FRAME,
   H_FRAMES,
-  H_GATE,
   H_LAST_FRAME,
   H_PERSISTENT_PAGES,
   H_POOLS_MAX,
@@ -55,17 +55,8 @@ import {
   SLOT_ABANDONED,
   SLOT_IDLE,
 } from '../memory/layout';
-import { lockOwner, ownerHasEnded, ownerIsGone } from '../memory/lock';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
-import {
-  slotFollow,
-  slotIsBusy,
-  slotLead,
-  slotNeedsRecovery,
-  slotNumber,
-  slotProbe,
-  slotSettle,
-} from '../memory/slot';
+import { slotFollow, slotLead, slotSettle } from '../memory/slot';
 import {
   TAG_CELL,
   TAG_FILL,
@@ -93,18 +84,6 @@ import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object
 import { poolAddress } from './pool';
 import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node';
 
-const SLEEP_MS: i32 = 1;
-
-/** For hostWake. */
-const ALL_THREADS: i32 = 0x7fffffff;
-
-/** Whether any slot waits for a recovery. */
-export function recoveryIsNeeded(): bool {
-  const threads = load<u32>(H_THREADS);
-  for (let i: u32 = 0; i < threads; i++) if (slotNeedsRecovery(i)) return true;
-  return false;
-}
-
 /**
  * Recovers, or waits for the thread that does, for at most `waitMs`. False when another one finished it. Aborts as
  * "at the gate" when the time is over: nothing was begun, and it can be asked for again.
@@ -114,7 +93,7 @@ export function recover(always: bool, waitMs: u32): bool {
   const before = slotLead();
   if (!waitForOthers(waitMs)) {
     slotFollow(before);
-    openGate();
+    leaveGate();
     abortOperation(ABORT_GATE, 0);
   }
   const needed = always || before == SLOT_ABANDONED || recoveryIsNeeded();
@@ -127,51 +106,6 @@ export function recover(always: bool, waitMs: u32): bool {
   slotFollow(SLOT_IDLE);
   openGate();
   return needed;
-}
-
-function openGate(): void {
-  atomic.cmpxchg<u32>(H_GATE, lockOwner(), 0);
-  hostWake(H_GATE, ALL_THREADS);
-}
-
-/** Makes this thread the one that recovers; false when another one did so while we waited. */
-function closeGate(waitMs: u32): bool {
-  const me = lockOwner();
-  for (let sleeps: u32 = 0; sleeps <= waitMs; ) {
-    const leader = atomic.cmpxchg<u32>(H_GATE, 0, me);
-    if (leader == 0 || leader == me) return true;
-    // A leader that ended in the middle: start over in its place.
-    if (ownerIsGone(leader) || (sleeps > 0 && ownerHasEnded(leader))) {
-      if (atomic.cmpxchg<u32>(H_GATE, leader, me) == leader) return true;
-      continue;
-    }
-    if (hostWait(H_GATE, leader, SLEEP_MS)) sleeps++;
-    if (atomic.load<u32>(H_GATE) == 0 && !recoveryIsNeeded()) return false;
-  }
-  abortOperation(ABORT_GATE, 0);
-  return false;
-}
-
-/**
- * Operations that run now end, or run into a lock of the dead and are abandoned by their threads. False when some
- * did neither in time.
- */
-function waitForOthers(waitMs: u32): bool {
-  const me = slotNumber();
-  const threads = load<u32>(H_THREADS);
-  let sleeps: u32 = 0;
-  for (let i: u32 = 0; i < threads; ) {
-    if (i == me || !slotIsBusy(i)) {
-      i++;
-      continue;
-    }
-    if (sleeps > waitMs) return false;
-    // Nobody wakes this word: a timed sleep.
-    hostWait(H_GATE, lockOwner(), SLEEP_MS);
-    sleeps++;
-    slotProbe(i);
-  }
-  return true;
 }
 
 function rebuild(): void {

@@ -81,6 +81,9 @@ export interface ArenaFunctions {
   setCodec(pool: U32, codec: U32): number;
   recoverNow(always: U32, waitMs: U32): number;
   recoveryIsNeeded(): number;
+  pauseBegin(waitMs: U32): void;
+  pauseEnd(): void;
+  zvHeapCheck(client: U32, heap: U32): U32;
   poolStatistics(pool: U32): Address;
   clientStatistics(client: U32): Address;
 }
@@ -106,9 +109,12 @@ const LAYOUT_NAMES = [
   'H_FAIL_COUNTDOWN',
   'H_FIRST_FRAME',
   'H_FRAMES',
+  'H_FRAME_TABLE',
+  'H_FREE_BITS',
   'H_FREE_FRAMES',
   'H_FREE_FRAMES_MIN',
   'H_FROZEN',
+  'H_GATE',
   'H_GIVEN_BACK',
   'H_GROWTH_STOPPED',
   'H_LOCK_TIMEOUTS',
@@ -150,6 +156,9 @@ const LAYOUT_NAMES = [
   'P_TWIN',
   'P_UUID',
   'SETTINGS_BYTES_MAX',
+  'SLOT_BUSY',
+  'SLOT_FREE',
+  'SLOT_IDLE',
   'S_NAMESPACE',
   'S_NONCE',
   'S_PROCESS',

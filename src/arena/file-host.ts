@@ -53,6 +53,11 @@ export class StoreThread {
     return first === undefined ? [] : slotsInUse(first).filter((slot) => isSlotOf(first, slot, thread));
   }
 
+  /** Slots that are not free in every arena. */
+  slotsInUse(): number[] {
+    return [...new Set(this.instances.flatMap(slotsInUse))];
+  }
+
   /** Whether any arena waits for a recovery. */
   needsRecovery(): boolean {
     return this.instances.some(({ wasm }) => wasm.recoveryIsNeeded() !== 0);
@@ -60,9 +65,8 @@ export class StoreThread {
 
   /** Buries every slot in use whose owner has ended; how many there were. */
   buryTheDead(): number {
-    const inUse = new Set(this.instances.flatMap(slotsInUse));
     let dead = 0;
-    for (const slot of inUse) if (slot !== this.slot && this.isDead(slot)) dead++;
+    for (const slot of this.slotsInUse()) if (slot !== this.slot && this.isDead(slot)) dead++;
     return dead;
   }
 }

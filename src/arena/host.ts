@@ -67,3 +67,24 @@ export class PrivateHost implements ArenaHost {
     }
   }
 }
+
+/** The host of a private copy: nobody else is there, and it has the memory it has. */
+export class CopyHost implements ArenaHost {
+  wait(): boolean {
+    return true;
+  }
+
+  wake(): void {}
+
+  isDead(): boolean {
+    return false;
+  }
+
+  back(): boolean {
+    return false;
+  }
+
+  unback(): boolean {
+    return false;
+  }
+}

@@ -1,11 +1,12 @@
 /** The arena as TypeScript sees it: memory, wasm code and this thread's slot; for named stores also their file. */
 
-export { ArenaAbort } from './abort.ts';
+export { ArenaAbort, asAbort } from './abort.ts';
 export { Arena, type ArenaSizes } from './arena.ts';
 export type { StoreThread } from './file-host.ts';
 export { type ArenaMemory, type ArenaModule, arenaModule } from './module.ts';
 export {
   attachNamed,
+  copyNamed,
   createNamed,
   moduleLayout,
   type NamedArenas,
@@ -17,6 +18,7 @@ export {
   type FileIdentity,
   parseStoreFileName,
   SHRINKER_BYTE,
+  SLOTS_MAX,
   StoreFile,
   storePath,
 } from './store-file.ts';

@@ -12,7 +12,7 @@ import { TmemError } from '../errors.ts';
 import { Arena, type ArenaSizes, formatArena } from './arena.ts';
 import type { ArenaLayout } from './exports.ts';
 import { FileHost, StoreThread, threadIdentity } from './file-host.ts';
-import { FRAME_BYTES, PrivateHost } from './host.ts';
+import { CopyHost, FRAME_BYTES, PrivateHost } from './host.ts';
 import { type ArenaInstance, instantiate, newMemory, WASM_PAGE_BYTES } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 import { SLOTS_MAX, StoreFile } from './store-file.ts';
@@ -23,8 +23,11 @@ const CLIENTS_MAX = 1024;
 const STAGING_PAGES_MAX = 1024;
 const ARENAS_MAX = 64;
 /** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
-const CLAIM_ROUNDS = 3;
+const CLAIM_ROUNDS = 4;
+const CLAIM_PAUSE_MS = 1;
 const NONCE_BYTES = 8;
+/** The state in a slot's first word. */
+const STATE_MASK = 0xff;
 
 /** A store's arenas as this thread has them. */
 export interface NamedArenas {
@@ -158,6 +161,40 @@ export function attachNamed(
   }
 }
 
+/**
+ * The arenas of a store as they are now, in memory of this thread alone: what is done to them changes nothing in the
+ * file (pages are copied when they are written). Nobody may change the file meanwhile; this thread gets slot `slot`.
+ *
+ * @throws TmemError as attachNamed
+ */
+export function copyNamed(module: ArenaModule, file: StoreFile, slot: number): Arena[] {
+  const { count, arenaBytes } = readHeader(moduleLayout(module), file);
+  return Array.from({ length: count }, (_, number) => {
+    const memory = newMemory(arenaBytes);
+    file.mapUnder(memory, number * arenaBytes, true);
+    const instance = instantiate(module, memory, new CopyHost());
+    checkHeader(file, instance, number, count);
+    leaveAlone(instance, slot);
+    instance.wasm.slotTake(slot, ...threadIdentity());
+    return new Arena(instance);
+  });
+}
+
+/** In a copy: the gate is open, the own slot nobody's, and who stood before the gate stands idle. */
+function leaveAlone({ memory, layout }: ArenaInstance, ownSlot: number): void {
+  const words = new Uint32Array(memory.buffer);
+  words[layout.H_GATE >>> 2] = 0;
+  const slots = words[layout.H_SLOTS >>> 2] ?? 0;
+  const slotBytes = words[layout.H_SLOT_BYTES >>> 2] ?? 0;
+  for (let slot = 0; slot < (words[layout.H_THREADS >>> 2] ?? 0); slot++) {
+    const at = (slots + slot * slotBytes + layout.S_STATE) >>> 2;
+    const state = (words[at] ?? 0) & STATE_MASK;
+    // Written in any case: so this page is the copy's own from here on.
+    if (slot === ownSlot) words[at] = layout.SLOT_FREE;
+    else words[at] = state === layout.SLOT_BUSY ? layout.SLOT_IDLE : state;
+  }
+}
+
 /** What a file says of itself, before anything of it is mapped. */
 export interface StoreHeader {
   readonly count: number;
@@ -228,9 +265,13 @@ function claimSlot(thread: StoreThread): boolean {
   const [first] = instances as [ArenaInstance];
   const threads = new Uint32Array(first.memory.buffer)[first.layout.H_THREADS >>> 2] ?? 0;
   const identity = threadIdentity();
+  const inUse = thread.slotsInUse();
   for (let round = 0; round < CLAIM_ROUNDS; round++) {
+    // Those of the dead are left to the next recovery while there are others.
+    const free = (slot: number) => round > 0 || !inUse.includes(slot);
+    if (round > 0) pause(CLAIM_PAUSE_MS);
     for (let slot = 0; slot < threads; slot++) {
-      if (!file.lock(slot)) continue;
+      if (!free(slot) || !file.lock(slot)) continue;
       thread.slot = slot;
       let unclean = false;
       for (const { wasm } of instances) if (wasm.slotTake(slot, ...identity) !== 0) unclean = true;
@@ -242,6 +283,10 @@ function claimSlot(thread: StoreThread): boolean {
     `${file.path}: all ${threads} thread slots are taken; close the store where threads end, or create it with more ` +
       'threads',
   );
+}
+
+function pause(forMs: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forMs);
 }
 
 /** A number written to the file is read in memory, and the other way round. */

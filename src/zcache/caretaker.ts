@@ -24,6 +24,7 @@ const DRAIN_STEPS = 1000;
 export class Caretaker {
   readonly #arenas: Arenas;
   #isLeader = false;
+  #wasLinked = false;
   #isGone = false;
   #round: NodeJS.Timeout | undefined;
   #shrinker: Shrinker | undefined;
@@ -41,6 +42,8 @@ export class Caretaker {
       ...{ store: this.#shrinkable(store), sources: new KernelSources(), settings, timer },
       leadership: { isLeader: () => this.#leads() },
     });
+    // A leader that was killed may have stopped it; the next one says what holds.
+    if (!settings.enabled && this.#leads()) this.#allowGrowth(true);
     this.#shrinker.start();
   }
 
@@ -53,10 +56,12 @@ export class Caretaker {
     return {
       shrink: (frames: number) => store.shrink(frames),
       giveBack: (frames: number) => store.giveBack(frames),
-      allowGrowth: (isAllowed: boolean) => {
-        for (const arena of this.#arenas.all) arena.setWord(arena.layout.H_GROWTH_STOPPED, isAllowed ? 0 : 1);
-      },
+      allowGrowth: (isAllowed: boolean) => this.#allowGrowth(isAllowed),
     };
+  }
+
+  #allowGrowth(isAllowed: boolean): void {
+    for (const arena of this.#arenas.all) arena.setWord(arena.layout.H_GROWTH_STOPPED, isAllowed ? 0 : 1);
   }
 
   #leads(): boolean {
@@ -69,7 +74,9 @@ export class Caretaker {
   #look(): void {
     const { thread } = this.#arenas;
     if (thread === undefined || this.#arenas.closed) return;
-    if (!this.#isGone && !thread.file.isLinked) {
+    // A draft has no name until it is published.
+    this.#wasLinked ||= thread.file.isLinked;
+    if (this.#wasLinked && !this.#isGone && !thread.file.isLinked) {
       this.#isGone = true;
       publish('tmem:store:gone', () => ({ path: thread.file.path }));
     }

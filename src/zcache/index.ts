@@ -12,6 +12,7 @@ export {
   TmemError,
   type TmemErrorCode,
 } from '../tmem/index.ts';
+export { type CheckReport, checkStore } from './check-store.ts';
 export type { Client } from './client.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { attach, type Draft, open, openDraft } from './open.ts';
@@ -23,3 +24,4 @@ export { type SaveOptions, type SaveResult, saveStore } from './save/save-store.
 export type { StoreOptions, StoreSettings } from './settings.ts';
 export type { ClientStatistics, PoolStatistics, StoreStatistics } from './statistics.ts';
 export type { ShrinkResult, Store, StoreToken } from './store.ts';
+export { listStores, type NamedStore, type RemoveOptions, removeStore } from './stores.ts';

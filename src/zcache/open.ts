@@ -3,6 +3,7 @@
  * step fails, what the steps before it made is undone.
  */
 
+import { existsSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { isAbsolute } from 'node:path';
 import { threadId } from 'node:worker_threads';
@@ -44,8 +45,8 @@ const OPEN_TRIES_MAX = 20;
  * user share, which outlives them: it is attached to, or created when it is not there. Everything a store will ever use
  * is bounded by `memory`.
  *
- * @throws TmemError TMEM_ERR_SETTING naming every wrong setting; TMEM_ERR_NO_MEMORY; TMEM_ERR_PLATFORM; with a name also
- *   TMEM_ERR_STORE_NAME, TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_STORE_FILE, TMEM_ERR_NO_STORE, TMEM_ERR_NO_SPACE,
+ * @throws TmemError TMEM_ERR_SETTING naming every wrong setting; TMEM_ERR_NO_MEMORY; TMEM_ERR_PLATFORM; with a name
+ *   also TMEM_ERR_STORE_NAME, TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_STORE_FILE, TMEM_ERR_NO_STORE, TMEM_ERR_NO_SPACE,
  *   TMEM_ERR_NO_KOFFI, TMEM_ERR_NAME_MISMATCH, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED
  */
 export function open(options: StoreOptions): Store {
@@ -82,6 +83,8 @@ export function openDraft(options: StoreOptions): Draft {
   if (place === undefined) throw new TmemError('TMEM_ERR_SETTING', 'open: name: is required');
   const exists = () =>
     new TmemError('TMEM_ERR_STORE_EXISTS', `${pathOf(place, options)} exists; remove it, or choose a name`);
+  // Seen early where it can be; publish() is what decides.
+  if (existsSync(pathOf(place, options))) throw exists();
   const { store, file } = createDraft(place, options);
   return {
     store,
@@ -248,8 +251,8 @@ function checkRoom(directory: string, bytes: number): void {
   if (blocks === 0 || blocks * bsize >= bytes) return;
   throw new TmemError(
     'TMEM_ERR_NO_SPACE',
-    `open: memory ${formatByteSize(bytes)} is more than ${directory} holds (${formatByteSize(blocks * bsize)}); lower ` +
-      'memory, or enlarge it (Docker: --shm-size; else mount -o remount,size=…)',
+    `open: memory ${formatByteSize(bytes)} is more than ${directory} holds (${formatByteSize(blocks * bsize)}); ` +
+      'lower memory, or enlarge it (Docker: --shm-size; else mount -o remount,size=…)',
   );
 }
 

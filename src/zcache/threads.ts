@@ -3,8 +3,8 @@
  * perhaps a lock; the thread that made it sees its exit and cleans up, so that nobody waits for the dead.
  *
  * In a named store others would find out by the slot's file lock, which ends with the worker; here it is only sooner.
- * Unless the worker was made with `trackUnmanagedFds: false`: then its descriptor outlives it, and so does the lock; the
- * slot is buried all the same, and nobody can have it until the process ends.
+ * Unless the worker was made with `trackUnmanagedFds: false`: then its descriptor outlives it, and so does the lock;
+ * the slot is buried all the same, and nobody can have it until the process ends.
  *
  * Node tells a thread about each worker it makes (process event 'worker'), so this needs nothing from the user. The
  * handler waits for nothing: recovery has to wait for running operations, and those may wait for another thread that is

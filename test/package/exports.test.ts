@@ -6,7 +6,19 @@ import { expect, test } from 'vitest';
 import { manifest, root } from './repository.ts';
 
 const names: Record<string, readonly string[]> = {
-  '.': ['Oid', 'PAGE_BYTES', 'TmemError', 'attach', 'open', 'prometheusText'],
+  '.': [
+    'Oid',
+    'PAGE_BYTES',
+    'TmemError',
+    'attach',
+    'checkStore',
+    'listStores',
+    'open',
+    'prometheusText',
+    'removeStore',
+    'restoreStore',
+    'saveStore',
+  ],
   './cleancache': [
     'CachedFile',
     'Cleancache',
@@ -36,9 +48,15 @@ const names: Record<string, readonly string[]> = {
     'PROMETHEUS_CONTENT_TYPE',
     'TmemError',
     'attach',
+    'checkStore',
+    'listStores',
     'open',
+    'openDraft',
     'prometheusText',
     'publish',
+    'removeStore',
+    'restoreStore',
+    'saveStore',
   ],
 };
 
