@@ -94,6 +94,7 @@ export {
   pageFlush,
   pageGet,
   pagePut,
+  pageReplace,
   pageReadAt,
   pageWriteAt,
   rangeDone,

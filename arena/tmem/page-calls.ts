@@ -9,7 +9,7 @@ import { findRange, get } from './get';
 import { begin, handlePool, locate } from './handle';
 import { MISS, NOT_THERE, REFUSED_POOL_GONE, STORED } from './outcome';
 import { exchange, exchangedOutcome, readAt, writeAt } from './partial';
-import { put } from './put';
+import { put, replace } from './put';
 import { removeHandle } from './remove';
 import { flushObject } from './teardown';
 
@@ -37,6 +37,17 @@ export function pagePut(
 ): i32 {
   if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
   const outcome = put(index, source, length);
+  if (outcome == STORED && load<u32>(handlePool() + P_LIMIT_PAGES) != 0) demoteOverLimit();
+  leave();
+  return outcome;
+}
+
+/** As pagePut, but a refusal leaves the page that was there. */
+export function pageReplace(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, source: usize, length: u32,
+): i32 {
+  if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
+  const outcome = replace(index, source, length);
   if (outcome == STORED && load<u32>(handlePool() + P_LIMIT_PAGES) != 0) demoteOverLimit();
   leave();
   return outcome;

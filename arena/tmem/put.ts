@@ -93,17 +93,29 @@ export function isFrozen(): bool {
   return load<u32>(H_FROZEN) != 0 || load<u32>(handleClientAddress() + C_FROZEN) != 0;
 }
 
-/** Stores a page at the operation's handle; an outcome. */
+/** Stores a page at the operation's handle; an outcome. A refusal leaves the handle empty. */
 export function put(index: u32, source: usize, length: u32): i32 {
+  const outcome = offer(index, source, length);
+  return outcome == STORED ? STORED : refuse(index, outcome, outcome);
+}
+
+/** As put, but a refusal changes nothing: the page that was there stays. */
+export function replace(index: u32, source: usize, length: u32): i32 {
+  const outcome = offer(index, source, length);
+  if (outcome != STORED) countRefusal(outcome);
+  return outcome;
+}
+
+/** STORED, or why not: then nothing has changed yet, and nothing was counted but the put. */
+function offer(index: u32, source: usize, length: u32): i32 {
   count(handlePool(), N_PUTS, 1);
   if (load<u32>(H_DOOMED_POOLS) != 0) drain(DRAIN_STEPS);
   const word = prepare(index, source, length);
-  if (<i32>word < 0 && prepareFailure != 0) return refuse(index, prepareFailure, prepareFailure);
+  if (prepareFailure != 0) return prepareFailure;
   const result = publish(index, word, ANY, 0, 0, 0);
   if (result != PUBLISHED) {
     unprepare(word);
-    const reason = publishRefusal(result);
-    return refuse(index, reason, reason);
+    return publishRefusal(result);
   }
   commit(STORED);
   stored(word, length);

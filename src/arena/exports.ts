@@ -35,6 +35,7 @@ export interface ArenaFunctions {
   stagingAddress(): Address;
 
   pagePut(...args: [...Handle, source: Address, length: U32]): number;
+  pageReplace(...args: [...Handle, source: Address, length: U32]): number;
   pageGet(...args: [...Handle, target: Address, capacity: U32, mode: U32]): number;
   pageFlush(...args: Handle): number;
   pageReadAt(...args: [...Handle, offset: U32, target: Address, length: U32]): number;

@@ -13,7 +13,7 @@ import { TmemError } from '../errors.ts';
  * - `pool-gone`: the pool was destroyed meanwhile by another thread
  * - `off`: a front end is switched off
  *
- * After a refused put the handle is empty; only a refused `writeAt` changes nothing.
+ * After a refused put the handle is empty; only a refused `replace` or `writeAt` changes nothing.
  */
 export type PutOutcome =
   | 'stored'

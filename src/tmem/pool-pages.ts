@@ -191,6 +191,20 @@ export abstract class PoolPages {
     return code === CODE.notThere ? 'miss' : outcomeOf(code);
   }
 
+  /** As put, but a refusal changes nothing: what was there stays. */
+  replace(oid: Oid, index: number, bytes: Uint8Array): PutOutcome {
+    this.checkHandle(oid, index);
+    checkPage(bytes);
+    const at = this.arenas.place(oid, index);
+    const arena = this.arenas.all[at];
+    const { w0, w1, w2, w3, w4, w5 } = oid;
+    const code = this.arenas.run(arena, () => {
+      const source = arena.bringIn(bytes);
+      return arena.wasm.pageReplace(this.ids[at], w0, w1, w2, w3, w4, w5, index, source, bytes.length);
+    });
+    return outcomeOf(code);
+  }
+
   /**
    * Stores a page and copies the one it replaces to `out` (at least as long as that page; 4096 bytes always do), in one
    * step. A refused exchange still returns the old page and empties the handle. The object returned is reused by

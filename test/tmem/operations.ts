@@ -41,6 +41,23 @@ function putDone(
   model.delete(oid, index);
 }
 
+/** As a put, but what was refused changed nothing. */
+function replaceDone(
+  bench: Bench,
+  model: PoolModel,
+  oid: Oid,
+  index: number,
+  page: Uint8Array,
+  outcome: PutOutcome,
+) {
+  if (outcome === 'stored') {
+    putDone(bench, model, oid, index, page, outcome);
+    return;
+  }
+  if (bench.tight) for (const other of bench.models) other.doubt();
+  expectRefusal(bench, outcome);
+}
+
 function expectRefusal(bench: Bench, outcome: PutOutcome): void {
   expect(bench.tight ? REFUSALS_TIGHT : REFUSALS_ROOMY).toContain(outcome);
   if (bench.frozen) expect(outcome).toBe('frozen');
@@ -206,6 +223,9 @@ function ofPool(
   switch (op.op) {
     case 'put':
       putDone(bench, model, oid, index, op.page, pool.put(oid, index, op.page));
+      break;
+    case 'replace':
+      replaceDone(bench, model, oid, index, op.page, pool.replace(oid, index, op.page));
       break;
     case 'get':
     case 'getAndKeep':

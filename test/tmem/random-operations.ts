@@ -62,6 +62,7 @@ const operation = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ op: fc.constant('writeAt' as const), ...handle, offset, page: anyContent }),
   },
+  { weight: 5, arbitrary: fc.record({ op: fc.constant('replace' as const), ...handle, page: anyContent }) },
   { weight: 5, arbitrary: fc.record({ op: fc.constant('exchange' as const), ...handle, page: anyContent }) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('flushPage' as const), ...handle }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('flushObject' as const), ...handle }) },
