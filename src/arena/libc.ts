@@ -1,6 +1,7 @@
 /**
- * The few calls of the C library that named stores need, through the optional package koffi: mapping files, reserving
- * and giving back memory, file locks, and waiting across processes. Linux only; every other file goes through this one.
+ * The few calls of the C library that Node.js does not offer, through the optional package koffi: mapping files,
+ * reserving and giving back memory, file locks, waiting across processes, holes in files. Linux only; every other file
+ * goes through this one.
  *
  * Calls return an errno, 0 = done, where the caller has to tell failures apart. Memory is named by its address: koffi
  * takes and gives them as bigint.
@@ -21,6 +22,13 @@ const MADV_REMOVE = 9;
 const MADV_DONTDUMP = 16;
 const MADV_POPULATE_WRITE = 23; // since Linux 5.14
 
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+const F_DUPFD_CLOEXEC = 1030;
 const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_WRLCK = 1;
@@ -40,7 +48,8 @@ const ONE_MS_NS = 1_000_000n;
 /** A signal may cut an allocation short; it is then repeated, this often at most. */
 const INTERRUPTS_MAX = 100;
 
-type Call = (...args: unknown[]) => number;
+type Done = (error: unknown, result: number) => void;
+type Call = ((...args: unknown[]) => number) & { async(...args: [...unknown[], Done]): void };
 
 interface Koffi {
   load(path: null): { func(prototype: string): Call };
@@ -80,6 +89,8 @@ export class Libc {
   readonly #mmap: Call;
   readonly #madvise: Call;
   readonly #fallocate: Call;
+  readonly #punch: Call;
+  readonly #seek: Call;
   readonly #fcntl: Call;
   readonly #linkat: Call;
   readonly #syscall: Call;
@@ -94,6 +105,8 @@ export class Libc {
     this.#mmap = library.func('intptr_t mmap(intptr_t, size_t, int, int, int, int64_t)');
     this.#madvise = library.func('int madvise(intptr_t, size_t, int)');
     this.#fallocate = library.func('int posix_fallocate(int, int64_t, int64_t)');
+    this.#punch = library.func('int fallocate(int, int, int64_t, int64_t)');
+    this.#seek = library.func('int64_t lseek(int, int64_t, int)');
     this.#fcntl = library.func('int fcntl(int, int, ...)');
     this.#linkat = library.func('int linkat(int, const char *, int, const char *, int)');
     this.#syscall = library.func('long syscall(long, ...)');
@@ -137,6 +150,26 @@ export class Libc {
   /** Gives memory of this process back. It reads as zeroes then. */
   dropPages(address: bigint, bytes: number): number {
     return this.#madvise(address, bytes, MADV_DONTNEED) === 0 ? 0 : this.#koffi.errno();
+  }
+
+  /** Gives the disk space of part of a file back, off this thread; false when the file system cannot. */
+  punchHole(descriptor: number, offset: number, bytes: number): Promise<boolean> {
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    return new Promise((resolve) => {
+      this.#punch.async(descriptor, mode, offset, bytes, (error, result) =>
+        resolve(error === null && result === 0),
+      );
+    });
+  }
+
+  /** Where the next data (or hole) of a file begins; -1 when there is none. Moves the descriptor's own position. */
+  seek(descriptor: number, offset: number, what: 'data' | 'hole'): number {
+    return Number(this.#seek(descriptor, offset, what === 'data' ? SEEK_DATA : SEEK_HOLE));
+  }
+
+  /** Another descriptor of the same open file or socket; -1 when none is free. */
+  duplicate(descriptor: number): number {
+    return this.#fcntl(descriptor, F_DUPFD_CLOEXEC, 'int', 0);
   }
 
   /** Locks bytes of a file for this descriptor; false when another descriptor has one of them. Never waits. */

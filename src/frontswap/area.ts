@@ -128,6 +128,48 @@ export class FrontswapArea {
     return length;
   }
 
+  /**
+   * As store, but refused it leaves the slot as it was. Only for a caller that keeps all others from changing the slot
+   * meanwhile (swap-device.ts).
+   */
+  replace(offset: number, page: Uint8Array): boolean {
+    const stored = this.#holds(offset) && this.#shim.enabled && this.#replace(offset, page);
+    if (stored) this.#succStores++;
+    else this.#failedStores++;
+    return stored;
+  }
+
+  /** Replaces part of a page that is there, under the same rule. Undefined: no page is. */
+  replacePart(offset: number, at: number, bytes: Uint8Array): boolean | undefined {
+    if (!this.holdsPage(offset)) return undefined;
+    const swizzle = this.#swizzle as Swizzle;
+    const pool = this.#pool as FrontswapPool;
+    const stored = this.#shim.enabled
+      ? pool.writeAt(swizzle.oid(offset), swizzle.index(offset), at, bytes)
+      : false;
+    if (stored === true) {
+      this.map.set(offset, DIRTY);
+      this.#succStores++;
+    } else if (stored === false) this.#failedStores++;
+    return stored;
+  }
+
+  /** Copies part of a slot's page to `out`; how many bytes, -1 if the store has none. */
+  loadPart(offset: number, at: number, out: Uint8Array): number {
+    if (!this.holdsPage(offset)) return -1;
+    const swizzle = this.#swizzle as Swizzle;
+    const bytes = (this.#pool as FrontswapPool).readAt(swizzle.oid(offset), swizzle.index(offset), at, out);
+    if (bytes >= 0) this.#loads++;
+    return bytes;
+  }
+
+  /** Whether the slot's page is in the store. */
+  holdsPage(offset: number): boolean {
+    if (!this.#holds(offset)) return false;
+    const state = this.map.get(offset);
+    return state === CLEAN || state === DIRTY;
+  }
+
   /** As a load that is neither exclusive nor counted. */
   peek(offset: number, out: Uint8Array): number {
     const swizzle = this.#swizzle as Swizzle;
@@ -158,6 +200,11 @@ export class FrontswapArea {
   /** Writing it failed: it is as dirty as before, if it is still there. */
   failWrite(offset: number): void {
     this.map.change(offset, CLEAN, DIRTY);
+  }
+
+  /** Empties a slot whose page is on the device, or not wanted any more; counts nothing. */
+  drop(offset: number): void {
+    if (this.#holds(offset)) this.#drop(offset);
   }
 
   /** Drops a page that the device has as well. False: it is not clean. */
@@ -226,6 +273,14 @@ export class FrontswapArea {
     }
     this.#drop(offset);
     return false;
+  }
+
+  #replace(offset: number, page: Uint8Array): boolean {
+    const swizzle = this.#swizzle as Swizzle;
+    const pool = this.#pool as FrontswapPool;
+    if (!pool.replace(swizzle.oid(offset), swizzle.index(offset), page)) return false;
+    this.map.set(offset, DIRTY);
+    return true;
   }
 
   #loadAndFree(offset: number, state: typeof CLEAN | typeof DIRTY, out: Uint8Array): number {

@@ -5,7 +5,8 @@
  *
  * Rules of every implementation:
  * - an accepted page stays, byte for byte, until it is flushed or a later store on its place is refused;
- * - a refused store leaves no page in its place, above all not the older one.
+ * - a refused store leaves no page in its place, above all not the older one;
+ * - a refused replace or writeAt changes nothing.
  */
 
 import type { Oid } from '../zcache/index.ts';
@@ -14,6 +15,12 @@ import type { Oid } from '../zcache/index.ts';
 export interface FrontswapPool {
   /** Whether the page was accepted. */
   store(oid: Oid, index: number, page: Uint8Array): boolean;
+  /** As `store`, but the older page stays when it is refused. */
+  replace(oid: Oid, index: number, page: Uint8Array): boolean;
+  /** Replaces part of a page that is there; undefined if none is. */
+  writeAt(oid: Oid, index: number, offset: number, bytes: Uint8Array): boolean | undefined;
+  /** Copies part of a page and keeps it; how many bytes, -1 if there is no page. */
+  readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number;
   /** Copies the page to `out` and keeps it; its length, or 0 for a miss. */
   load(oid: Oid, index: number, out: Uint8Array): number;
   /** As `load`, but the page leaves the store. */

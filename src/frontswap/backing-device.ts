@@ -1,16 +1,25 @@
 /**
- * Where pages go that the store does not take: a device of slots of 4096 bytes.
+ * Where pages go that the store does not take: a device of bytes, looked at in slots of 4096.
  *
- * Everything may wait. A caller asks for one operation a slot at a time and leaves its page alone until it is done.
+ * Everything may wait. A caller leaves a buffer alone until the call that has it ends, and asks for one change of a
+ * slot at a time.
  */
 
 export interface BackingDevice {
-  /** Fills `out` (4096 bytes); zeroes for a slot that was never written or was trimmed. */
-  read(slot: number, out: Uint8Array): Promise<void>;
-  /** Writes 4096 bytes. Lasting only after `flush`. */
-  write(slot: number, page: Uint8Array): Promise<void>;
-  /** From now on the slot reads as zeroes, also after a restart. */
-  trim(slot: number): Promise<void>;
+  /** Bytes of the device; what lies behind them in its last slot reads as zeroes and is never written. */
+  readonly bytes: number;
+  /** Whether `zero` takes less time than writing zeroes. */
+  readonly zeroesFast: boolean;
+  /** Fills `out`; zeroes for what was never written or was zeroed. */
+  read(position: number, out: Uint8Array): Promise<void>;
+  /** Lasting only after `flush`. */
+  write(position: number, bytes: Uint8Array): Promise<void>;
+  /** From now on these bytes read as zeroes, also after a restart. The device may give their space back. */
+  zero(position: number, length: number): Promise<void>;
+  /** The first slot from `from` on, before `end`, that may hold something; -1 if none does. */
+  nextWritten(from: number, end: number): number;
+  /** The first slot from `from` on, before `end`, that is known to be zeroes; `end` if none is. */
+  nextUnwritten(from: number, end: number): number;
   /** All that was written before is on the device when this ends. */
   flush(): Promise<void>;
   close(): Promise<void>;

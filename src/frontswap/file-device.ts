@@ -1,91 +1,137 @@
 /**
- * A file as a device: slot n lies at byte 4096 * n.
+ * A file as a device: byte n of the device is byte n of the file.
  *
- * The file is sparse: what was never written is a hole and takes no disk. Node.js cannot punch new holes, so a trim
- * writes zeroes: the space stays taken, but the old bytes never come back, also after a restart. A map of the slots
- * known to be zeroes (2 bits a slot of the file, see slot-map.ts) saves reading and writing them again.
+ * The file is sparse: what was never written is a hole and takes no disk. With koffi, zeroing makes holes again;
+ * without, it writes zeroes: the space stays taken, but the old bytes never come back, also after a restart. A map of
+ * the slots that may hold something (2 bits a slot, see slot-map.ts) saves reading and zeroing holes; threads that
+ * serve one file share it.
  */
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { TmemError } from '../zcache/index.ts';
+import { descriptors, TmemError } from '../zcache/index.ts';
 import type { BackingDevice } from './backing-device.ts';
 import { DIRTY, EMPTY, SlotMap } from './slot-map.ts';
 
 const SLOT_BYTES = 4096;
 
-const zeroes = new Uint8Array(SLOT_BYTES);
+/** Zeroes are written in pieces of this size. */
+const ZEROES_BYTES = 256 * 1024;
+
+const zeroes = new Uint8Array(ZEROES_BYTES);
+
+export interface FileDeviceOptions {
+  /** Make the file if it is missing, and longer if it is too short. On by default. */
+  create?: boolean;
+  readOnly?: boolean;
+  /** What `share` of the device in another thread returned: both serve one file. */
+  written?: SharedArrayBuffer;
+}
 
 export class FileDevice implements BackingDevice {
   readonly path: string;
-  readonly slots: number;
+  readonly bytes: number;
   readonly #file: FileHandle;
   /** Slots that may hold something. */
   readonly #written: SlotMap;
+  readonly #system = descriptors();
+  #punches: boolean;
 
-  private constructor(path: string, slots: number, file: FileHandle, written: SlotMap) {
+  private constructor(path: string, bytes: number, file: FileHandle, written: SlotMap) {
     this.path = path;
-    this.slots = slots;
+    this.bytes = bytes;
     this.#file = file;
     this.#written = written;
+    this.#punches = this.#system !== undefined;
   }
 
   /**
-   * Opens the file, or makes it (readable by its owner only), with room for `slots` slots.
+   * Opens a file of at least `bytes` bytes.
    *
-   * @throws the error of node:fs
+   * @throws the error of node:fs; TmemError TMEM_ERR_SETTING if the file is too short and may not be changed
    */
-  static async open(path: string, slots: number): Promise<FileDevice> {
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  static async open(path: string, bytes: number, options: FileDeviceOptions = {}): Promise<FileDevice> {
+    const { create = true, readOnly = false } = options;
+    const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
+    const file = await open(path, create && !readOnly ? access | constants.O_CREAT : access, 0o600);
     try {
       const { size } = await file.stat();
-      if (size < slots * SLOT_BYTES) await file.truncate(slots * SLOT_BYTES);
-      const written = new SlotMap(slots);
-      // What a file from before holds is not known: everything below its old end may be something.
-      const filled = Math.min(slots, Math.ceil(size / SLOT_BYTES));
-      for (let slot = 0; slot < filled; slot++) written.set(slot, DIRTY);
-      return new FileDevice(path, slots, file, written);
+      if (size < bytes) {
+        if (!create || readOnly) {
+          throw new TmemError('TMEM_ERR_SETTING', `${path}: has ${size} bytes, ${bytes} are needed`);
+        }
+        await file.truncate(bytes);
+      }
+      const written = new SlotMap(Math.ceil(bytes / SLOT_BYTES), options.written);
+      const device = new FileDevice(path, bytes, file, written);
+      if (options.written === undefined) device.#findData(Math.min(size, bytes));
+      return device;
     } catch (error) {
       await file.close();
       throw error;
     }
   }
 
-  async read(slot: number, out: Uint8Array): Promise<void> {
-    this.#check(slot);
-    if (this.#written.get(slot) === EMPTY) {
-      out.fill(0);
-      return;
-    }
-    let done = 0;
-    while (done < SLOT_BYTES) {
-      const { bytesRead } = await this.#file.read(out, done, SLOT_BYTES - done, slot * SLOT_BYTES + done);
-      if (bytesRead === 0) break; // somebody cut the file: what is not there reads as zeroes, as any hole
-      done += bytesRead;
-    }
-    out.fill(0, done, SLOT_BYTES);
+  get zeroesFast(): boolean {
+    return this.#punches;
   }
 
-  async write(slot: number, page: Uint8Array): Promise<void> {
-    this.#check(slot);
-    this.#written.set(slot, DIRTY);
+  /** Number of the open file, for locks. */
+  get descriptor(): number {
+    return this.#file.fd;
+  }
+
+  /** For the option `written` of another thread's device on the same file. */
+  share(): SharedArrayBuffer {
+    return this.#written.memory;
+  }
+
+  async read(position: number, out: Uint8Array): Promise<void> {
+    const first = Math.floor(position / SLOT_BYTES);
+    const end = Math.ceil((position + out.length) / SLOT_BYTES);
+    this.#check(position, out.length);
     let done = 0;
-    while (done < SLOT_BYTES) {
-      const { bytesWritten } = await this.#file.write(
-        page,
-        done,
-        SLOT_BYTES - done,
-        slot * SLOT_BYTES + done,
-      );
+    if (this.#written.nextAccepted(first, end) !== -1) {
+      const length = Math.min(out.length, this.bytes - position);
+      while (done < length) {
+        const { bytesRead } = await this.#file.read(out, done, length - done, position + done);
+        if (bytesRead === 0) break; // somebody cut the file: what is not there reads as zeroes, as any hole
+        done += bytesRead;
+      }
+    }
+    out.fill(0, done);
+  }
+
+  async write(position: number, bytes: Uint8Array): Promise<void> {
+    this.#check(position, bytes.length);
+    const length = Math.min(bytes.length, this.bytes - position);
+    const end = Math.ceil((position + length) / SLOT_BYTES);
+    for (let slot = Math.floor(position / SLOT_BYTES); slot < end; slot++) this.#written.set(slot, DIRTY);
+    let done = 0;
+    while (done < length) {
+      const { bytesWritten } = await this.#file.write(bytes, done, length - done, position + done);
       done += bytesWritten;
     }
   }
 
-  async trim(slot: number): Promise<void> {
-    this.#check(slot);
-    if (this.#written.get(slot) === EMPTY) return;
-    await this.write(slot, zeroes);
-    this.#written.set(slot, EMPTY);
+  async zero(position: number, length: number): Promise<void> {
+    this.#check(position, length);
+    const end = Math.min(position + length, this.bytes);
+    const firstWhole = Math.ceil(position / SLOT_BYTES);
+    // What lies behind the last byte is nobody's, so a last slot that is cut short is a whole one.
+    const endWhole = end === this.bytes ? Math.ceil(end / SLOT_BYTES) : Math.floor(end / SLOT_BYTES);
+    const first = Math.floor(position / SLOT_BYTES);
+    if (this.#written.nextAccepted(first, Math.ceil(end / SLOT_BYTES)) === -1) return;
+    await this.#writeZeroes(position, end);
+    for (let slot = firstWhole; slot < endWhole; slot++) this.#written.set(slot, EMPTY);
+  }
+
+  nextWritten(from: number, end: number): number {
+    return this.#written.nextAccepted(from, end);
+  }
+
+  nextUnwritten(from: number, end: number): number {
+    return this.#written.nextUnaccepted(from, end);
   }
 
   flush(): Promise<void> {
@@ -96,8 +142,34 @@ export class FileDevice implements BackingDevice {
     return this.#file.close();
   }
 
-  #check(slot: number): void {
-    if (Number.isInteger(slot) && slot >= 0 && slot < this.slots) return;
-    throw new TmemError('TMEM_ERR_INDEX', `${this.path}: no slot ${slot}, the device has ${this.slots}`);
+  async #writeZeroes(position: number, end: number): Promise<void> {
+    const { fd } = this.#file;
+    if (this.#punches) {
+      if ((await this.#system?.punchHole(fd, position, end - position)) === true) return;
+      this.#punches = false; // not this file system: it would refuse the next ones, too
+    }
+    for (let at = position; at < end; at += ZEROES_BYTES) {
+      await this.write(at, zeroes.subarray(0, Math.min(ZEROES_BYTES, end - at)));
+    }
+  }
+
+  /** What a file from before holds, in its first `size` bytes. If the system cannot tell: all may be something. */
+  #findData(size: number): void {
+    const ranges = this.#system?.dataRanges(this.#file.fd) ?? [[0, size] as const];
+    for (const [start, end] of ranges) {
+      const last = Math.min(size, end);
+      for (let at = Math.floor(start / SLOT_BYTES); at * SLOT_BYTES < last; at++)
+        this.#written.set(at, DIRTY);
+    }
+  }
+
+  /** A buffer may reach to the end of the last slot. */
+  #check(position: number, length: number): void {
+    const end = Math.ceil(this.bytes / SLOT_BYTES) * SLOT_BYTES;
+    if (Number.isSafeInteger(position) && position >= 0 && position + length <= end) return;
+    throw new TmemError(
+      'TMEM_ERR_INDEX',
+      `${this.path}: the device has ${this.bytes} bytes, not ${length} at ${position}`,
+    );
   }
 }

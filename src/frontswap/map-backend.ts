@@ -27,6 +27,28 @@ class MapPool implements FrontswapPool {
     return true;
   }
 
+  replace(oid: Oid, index: number, page: Uint8Array): boolean {
+    if (this.#refuse(oid, index)) return false;
+    this.#pages.set(placeOf(oid, index), { oid, index, page: page.slice() });
+    return true;
+  }
+
+  writeAt(oid: Oid, index: number, offset: number, bytes: Uint8Array): boolean | undefined {
+    const page = this.#pages.get(placeOf(oid, index))?.page;
+    if (page === undefined) return undefined;
+    if (this.#refuse(oid, index)) return false;
+    page.set(bytes, offset);
+    return true;
+  }
+
+  readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number {
+    const page = this.#pages.get(placeOf(oid, index))?.page;
+    if (page === undefined) return -1;
+    const part = page.subarray(offset, offset + out.length);
+    out.set(part);
+    return part.length;
+  }
+
   load(oid: Oid, index: number, out: Uint8Array): number {
     const page = this.#pages.get(placeOf(oid, index))?.page;
     if (page === undefined) return 0;

@@ -78,17 +78,29 @@ export class SlotMap {
     Atomics.store(this.#words, PAGES, 0);
   }
 
-  /** The first slot from `from` on that is accepted, -1 if none is. */
-  nextAccepted(from: number): number {
-    return this.#next(from, ACCEPTED_BITS, (state) => state === CLEAN || state === DIRTY);
+  /** The first slot from `from` on, before `end`, that is accepted; -1 if none is. */
+  nextAccepted(from: number, end = this.slots): number {
+    return this.#next(from, end, ACCEPTED_BITS, (state) => state === CLEAN || state === DIRTY);
   }
 
-  nextClean(from: number): number {
-    return this.#next(from, ACCEPTED_BITS, (state) => state === CLEAN);
+  /** The first slot from `from` on, before `end`, that is not accepted; `end` if all are. */
+  nextUnaccepted(from: number, end = this.slots): number {
+    let slot = from;
+    while (slot < end) {
+      const word = Atomics.load(this.#words, wordOf(slot));
+      if ((word & ACCEPTED_BITS) === ACCEPTED_BITS) slot += SLOTS_A_WORD - (slot % SLOTS_A_WORD);
+      else if (((word >>> shiftOf(slot)) & 1) === 0) return slot;
+      else slot++;
+    }
+    return end;
   }
 
-  nextDirty(from: number): number {
-    return this.#next(from, DIRTY_BITS, (state) => state === DIRTY);
+  nextClean(from: number, end = this.slots): number {
+    return this.#next(from, end, ACCEPTED_BITS, (state) => state === CLEAN);
+  }
+
+  nextDirty(from: number, end = this.slots): number {
+    return this.#next(from, end, DIRTY_BITS, (state) => state === DIRTY);
   }
 
   /** The state found; `to` was written if that was `from`, or if no `from` is asked for. */
@@ -109,9 +121,9 @@ export class SlotMap {
     }
   }
 
-  #next(from: number, bits: number, matches: (state: SlotState) => boolean): number {
+  #next(from: number, end: number, bits: number, matches: (state: SlotState) => boolean): number {
     let slot = from;
-    while (slot < this.slots) {
+    while (slot < end) {
       const word = Atomics.load(this.#words, wordOf(slot));
       if ((word & bits) === 0) {
         slot += SLOTS_A_WORD - (slot % SLOTS_A_WORD);

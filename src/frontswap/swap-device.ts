@@ -1,118 +1,356 @@
 /**
- * A swap area with its device: what the store refuses goes to the device, and pages move there on request.
+ * A swap area as a block device: bytes in and out, pages in the store if it takes them, else on the backing device.
  *
- *   write -> store -- accepted --> dirty in the store --- flush, shrink ---> device
- *                \--- refused ---------------------------------------------> device
- *   read  -> store, else device
+ *   write -> store -- accepted --> dirty in the store --- flush, moveOut ---> device
+ *                \--- refused ----------------------------------------------> device
+ *   read  -> store, else device, else zeroes
  *
- * Rules it keeps:
- * - of a slot's two copies the store's is the newer one: it is asked first, and a refused store empties it before
- *   the device is written;
- * - all work on the device is put in order slot by slot (slot-queue.ts), so a read that missed the store waits for
- *   the write that made it miss;
- * - a page is marked clean before it is written: what is stored meanwhile marks it dirty again. A page is dropped
- *   only if it is clean after the write, in the same turn of that slot's queue.
+ * Calls that end in `Now` do what can be done at once and return how many bytes that was; the rest is for the call of
+ * the same name that may wait. Whoever changes a slot holds its region (region-locks.ts), so changes of one slot have
+ * one order, whichever threads and connections they come from; the rules of the two copies are in device-side.ts.
  *
- * One SwapDevice an area: other threads may store and load through the area, but whatever concerns the device goes
- * through the thread that has it.
+ * Each thread makes a SwapDevice of its own on the area and the device it shares with others (`share`). From then on
+ * the area is changed through them only.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { allocationOf, type Extent, nextData } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
 import type { BackingDevice } from './backing-device.ts';
-import { SlotQueue } from './slot-queue.ts';
+import { DeviceSide } from './device-side.ts';
+import { REGION_SLOTS, RegionLocks } from './region-locks.ts';
+
+const REGION_BYTES = REGION_SLOTS * SLOT_BYTES;
+
+/** Regions that a long operation works on before others get a turn: some milliseconds. */
+const REGIONS_A_TURN = 64;
+
+const zeroes = new Uint8Array(REGION_BYTES);
+
+/** What the SwapDevice of another thread needs, beside the area. Plain data. */
+export interface SharedSwap {
+  readonly locks: SharedArrayBuffer;
+  readonly used: SharedArrayBuffer;
+}
 
 export class SwapDevice {
   readonly area: FrontswapArea;
-  readonly #device: BackingDevice;
-  readonly #queue = new SlotQueue();
+  readonly device: BackingDevice | undefined;
+  readonly #side: DeviceSide | undefined;
+  readonly #locks: RegionLocks;
+  /** A byte for each region: whether it was read or written since the hand of `moveOut` came by. */
+  readonly #used: Uint8Array<SharedArrayBuffer>;
+  readonly #page = new Uint8Array(SLOT_BYTES);
+  #hand = 0;
+  #syncing: Promise<void> | undefined;
+  #nextSync: Promise<void> | undefined;
+  #failed: unknown;
 
-  constructor(area: FrontswapArea, device: BackingDevice) {
+  constructor(area: FrontswapArea, device?: BackingDevice, shared?: SharedSwap) {
     this.area = area;
-    this.#device = device;
+    this.device = device;
+    this.#side = device && new DeviceSide(area, device);
+    this.#locks = new RegionLocks(shared?.locks);
+    this.#used = new Uint8Array(shared?.used ?? new SharedArrayBuffer(Math.ceil(area.slots / REGION_SLOTS)));
+  }
+
+  share(): SharedSwap {
+    return { locks: this.#locks.memory, used: this.#used.buffer };
+  }
+
+  /** Stores what the store takes at once, from the start of `bytes` on; how many bytes. */
+  writeNow(position: number, bytes: Uint8Array): number {
+    if (this.area.writethrough) return 0;
+    let done = 0;
+    while (done < bytes.length) {
+      const region = Math.floor((position + done) / REGION_BYTES);
+      if (!this.#locks.tryAcquire(region)) break;
+      const end = Math.min(bytes.length, (region + 1) * REGION_BYTES - position);
+      try {
+        done = this.#store(position, bytes, done, end);
+      } finally {
+        this.#locks.release(region);
+      }
+      if (done < end) break;
+    }
+    return done;
   }
 
   /**
-   * Writes a page (4096 bytes), which must stay as it is until this ends. Accepted pages end at once and are on the
-   * device after the next flush; with writethrough, and when the store refuses, this ends with the device's write.
+   * Writes bytes, which must stay as they are until this ends. `through`: to the device, too; they last after the
+   * next `sync`. False: the store took not all of it and there is no device.
+   *
+   * @throws what the device throws; then each slot has its older or its newer content
    */
-  async write(slot: number, page: Uint8Array): Promise<void> {
-    if (!this.area.store(slot, page)) {
-      await this.#queue.run(slot, () => this.#device.write(slot, page));
-    } else if (this.area.writethrough) {
-      await this.#queue.run(slot, () => this.#writeBack(slot));
+  async write(position: number, bytes: Uint8Array, through = this.area.writethrough): Promise<boolean> {
+    const side = through ? this.#side : undefined;
+    for (let done = 0; done < bytes.length; ) {
+      const region = Math.floor((position + done) / REGION_BYTES);
+      const end = Math.min(bytes.length, (region + 1) * REGION_BYTES - position);
+      const from = done;
+      const written = await this.#holding(region, async () => {
+        if (side === undefined) return await this.#storeOrWrite(position, bytes, from, end);
+        await side.write(position + from, bytes.subarray(from, end), true);
+        return true;
+      });
+      if (!written) return false;
+      done = end;
+    }
+    return true;
+  }
+
+  /** Reads what needs no device, from the start on; how many bytes. */
+  readNow(position: number, out: Uint8Array): number {
+    let done = 0;
+    while (done < out.length) {
+      const at = position + done;
+      const slot = Math.floor(at / SLOT_BYTES);
+      const within = at - slot * SLOT_BYTES;
+      const length = Math.min(SLOT_BYTES - within, out.length - done);
+      const part = length === out.length ? out : out.subarray(done, done + length);
+      const found =
+        length === SLOT_BYTES ? this.area.load(slot, part) || -1 : this.area.loadPart(slot, within, part);
+      if (found >= 0) this.#use(slot);
+      else if (this.#isOnDevice(slot)) break;
+      if (found < length) part.fill(0, Math.max(found, 0));
+      done += length;
+    }
+    return done;
+  }
+
+  async read(position: number, out: Uint8Array): Promise<void> {
+    for (let done = 0; ; ) {
+      done += this.readNow(position + done, out.subarray(done));
+      if (done === out.length) return;
+      let end = done;
+      do {
+        const slot = Math.floor((position + end) / SLOT_BYTES);
+        end = Math.min((slot + 1) * SLOT_BYTES - position, out.length);
+      } while (end < out.length && !this.area.holdsPage((position + end) / SLOT_BYTES));
+      await (this.device as BackingDevice).read(position + done, out.subarray(done, end));
+      done = end;
     }
   }
 
-  /** Reads a slot into `out` (4096 bytes); zeroes if nothing was written there. */
-  async read(slot: number, out: Uint8Array): Promise<void> {
-    if (this.area.load(slot, out) > 0) return;
-    await this.#queue.run(slot, async () => {
-      // Stored while this waited in line: the device may have an older page, or none.
-      if (this.area.load(slot, out) === 0) await this.#device.read(slot, out);
-    });
+  /** Makes bytes zeroes. With `hole` their space is given back; without, the store keeps pages of zeroes. */
+  async zero(position: number, length: number, hole: boolean): Promise<boolean> {
+    const end = position + length;
+    let regions = 0;
+    for (let at = position; at < end; ) {
+      const region = Math.floor(at / REGION_BYTES);
+      const to = Math.min(end, (region + 1) * REGION_BYTES);
+      const from = at;
+      const done = await this.#holding(region, () =>
+        hole
+          ? this.#zeroInRegion(from, to)
+          : this.#storeOrWrite(from, zeroes.subarray(0, to - from), 0, to - from),
+      );
+      if (!done) return false;
+      at = hole ? Math.max(to, this.#nextData(to, end)) : to;
+      if (++regions % REGIONS_A_TURN === 0) await nextTurn();
+    }
+    return true;
   }
 
-  /** The slot reads as zeroes from now on, and its old page never comes back. */
-  async trim(slot: number): Promise<void> {
-    this.area.invalidatePage(slot);
-    await this.#queue.run(slot, () => this.#device.trim(slot));
+  /** The whole slots among these bytes read as zeroes from now on, and their old pages never come back. */
+  async trim(position: number, length: number): Promise<void> {
+    const first = Math.ceil(position / SLOT_BYTES) * SLOT_BYTES;
+    const end = position + length;
+    const last = end === this.device?.bytes ? end : Math.floor(end / SLOT_BYTES) * SLOT_BYTES;
+    if (last > first) await this.zero(first, last - first, true);
+  }
+
+  /** Whether zeroing (with holes) takes less time than writing. */
+  get zeroesFast(): boolean {
+    return this.device?.zeroesFast ?? true;
+  }
+
+  /** What holds something and what is a hole, from `position` on. */
+  allocation(position: number, length: number, extentsMax: number): Extent[] {
+    return allocationOf(this.area, this.device, position, length, extentsMax);
   }
 
   /** Writes all dirty pages to the device and makes them last. They stay in the store, clean. */
   async flush(): Promise<void> {
+    if (this.#side === undefined) return;
     const { map } = this.area;
-    for (let slot = map.nextDirty(0); slot !== -1; slot = map.nextDirty(slot + 1)) {
-      const dirty = slot;
-      await this.#queue.run(dirty, () => this.#writeBack(dirty));
+    let regions = 0;
+    for (let slot = map.nextDirty(0); slot !== -1; ) {
+      const region = Math.floor(slot / REGION_SLOTS);
+      const end = Math.min((region + 1) * REGION_SLOTS, this.area.slots);
+      const from = slot;
+      await this.#holding(region, () => (this.#side as DeviceSide).writeBack(from, end));
+      slot = map.nextDirty(end);
+      if (++regions % REGIONS_A_TURN === 0) await nextTurn();
     }
-    await this.#queue.idle();
-    await this.#device.flush();
+    await this.sync();
   }
 
   /**
-   * Moves pages out to the device until at most `target` remain in the store: clean ones first, they only need to be
-   * dropped. Goes through the area once; what is stored meanwhile may remain.
+   * What was written to the device before lasts when this ends. Calls that come while one runs share the next one.
+   *
+   * @throws what the device throws, and from then on always: nobody can tell what a failed sync has lost
+   */
+  sync(): Promise<void> {
+    if (this.#syncing === undefined) return this.#sync();
+    this.#nextSync ??= this.#syncing.then(nothing, nothing).then(() => {
+      this.#nextSync = undefined;
+      return this.#sync();
+    });
+    return this.#nextSync;
+  }
+
+  /**
+   * Moves pages out to the device, those first that were not used lately, until at most `target` remain in the store.
+   * What is stored meanwhile may remain.
    *
    * @returns pages that remain
    */
   async shrink(target: number): Promise<number> {
-    const { map } = this.area;
-    for (let slot = map.nextClean(0); slot !== -1 && map.pages > target; slot = map.nextClean(slot + 1)) {
-      const clean = slot;
-      await this.#queue.run(clean, async () => {
-        this.area.dropClean(clean);
-      });
+    if (this.#side === undefined) return this.area.map.pages;
+    const regions = this.#used.length;
+    // Once around to find those in use, once more to take them all the same.
+    for (let step = 0; step < 2 * regions && this.area.map.pages > target; ) {
+      const next = this.area.map.nextAccepted(this.#hand * REGION_SLOTS);
+      const region = next === -1 ? regions : Math.floor(next / REGION_SLOTS);
+      step += region - this.#hand + 1;
+      this.#hand = (region + 1) % regions;
+      if (region === regions) this.#hand = 0;
+      else if (this.#used[region] === 1) this.#used[region] = 0;
+      else await this.#holding(region, () => this.#moveOut(region, target));
     }
-    for (
-      let slot = map.nextAccepted(0);
-      slot !== -1 && map.pages > target;
-      slot = map.nextAccepted(slot + 1)
-    ) {
-      const accepted = slot;
-      await this.#queue.run(accepted, async () => {
-        await this.#writeBack(accepted);
-        this.area.dropClean(accepted);
-      });
-    }
-    return map.pages;
+    return this.area.map.pages;
   }
 
   /** Flushes, and closes the device. The area and its pages stay. */
   async close(): Promise<void> {
     await this.flush();
-    await this.#device.close();
+    await this.device?.close();
   }
 
-  /** Writes the page that the store has of a slot, if it is newer than the device's. In that slot's turn. */
-  async #writeBack(slot: number): Promise<void> {
-    if (!this.area.startWrite(slot)) return;
-    const page = new Uint8Array(SLOT_BYTES);
-    if (this.area.peek(slot, page) === 0) return;
+  async #holding<T>(region: number, work: () => Promise<T>): Promise<T> {
+    if (!this.#locks.tryAcquire(region)) await this.#locks.acquire(region);
     try {
-      await this.#device.write(slot, page);
+      return await work();
+    } finally {
+      this.#locks.release(region);
+    }
+  }
+
+  /** Stores parts of `bytes` from `from` on, all of one region that is held, up to the first that is refused. */
+  #store(position: number, bytes: Uint8Array, from: number, end: number): number {
+    this.#use(Math.floor((position + from) / SLOT_BYTES));
+    let done = from;
+    while (done < end) {
+      const length = Math.min(SLOT_BYTES - ((position + done) % SLOT_BYTES), end - done);
+      const part = length === bytes.length ? bytes : bytes.subarray(done, done + length);
+      if (!this.#storePart(position + done, part)) break;
+      done += length;
+    }
+    return done;
+  }
+
+  #storePart(position: number, part: Uint8Array): boolean {
+    const slot = Math.floor(position / SLOT_BYTES);
+    if (part.length === SLOT_BYTES) return this.area.replace(slot, part);
+    const stored = this.area.replacePart(slot, position % SLOT_BYTES, part);
+    if (stored !== undefined) return stored;
+    // The rest of the page is the device's, unless that has none.
+    if (this.#isOnDevice(slot)) return false;
+    this.#page.fill(0).set(part, position % SLOT_BYTES);
+    return this.area.replace(slot, this.#page);
+  }
+
+  /** As `#store`, but runs of refused parts go to the device. False: there is none. */
+  async #storeOrWrite(position: number, bytes: Uint8Array, from: number, end: number): Promise<boolean> {
+    for (let done = from; done < end; ) {
+      done = this.#store(position, bytes, done, end);
+      if (done === end) return true;
+      if (this.#side === undefined) return false;
+      let refused = done;
+      let stored: boolean;
+      do {
+        refused = Math.min(end, refused + SLOT_BYTES - ((position + refused) % SLOT_BYTES));
+        const next = Math.min(end, refused + SLOT_BYTES);
+        stored = refused < end && this.#storePart(position + refused, bytes.subarray(refused, next));
+      } while (refused < end && !stored);
+      await this.#side.write(position + done, bytes.subarray(done, refused), false);
+      done = stored ? Math.min(end, refused + SLOT_BYTES) : refused;
+    }
+    return true;
+  }
+
+  /** Zeroes bytes of a region that is held. */
+  async #zeroInRegion(position: number, end: number): Promise<boolean> {
+    const limit = this.device?.bytes ?? Number.POSITIVE_INFINITY;
+    const first = Math.ceil(position / SLOT_BYTES);
+    const last = end === limit ? Math.ceil(end / SLOT_BYTES) : Math.floor(end / SLOT_BYTES);
+    if (first < last) {
+      await this.#side?.zero(first, last);
+      const { map } = this.area;
+      for (let slot = map.nextAccepted(first, last); slot !== -1; slot = map.nextAccepted(slot + 1, last)) {
+        this.area.drop(slot);
+      }
+    }
+    const head = Math.min(first * SLOT_BYTES, end);
+    if (head > position && !(await this.#zeroPart(position, head))) return false;
+    const tail = Math.max(last * SLOT_BYTES, head);
+    return tail >= end || (await this.#zeroPart(tail, end));
+  }
+
+  /** Zeroes part of one slot; nothing to do where it has no page. */
+  async #zeroPart(position: number, end: number): Promise<boolean> {
+    const slot = Math.floor(position / SLOT_BYTES);
+    if (!this.area.holdsPage(slot) && !this.#isOnDevice(slot)) return true;
+    return await this.#storeOrWrite(position, zeroes.subarray(0, end - position), 0, end - position);
+  }
+
+  async #moveOut(region: number, target: number): Promise<void> {
+    const { map, slots } = this.area;
+    const end = Math.min((region + 1) * REGION_SLOTS, slots);
+    const first = region * REGION_SLOTS;
+    await this.#side?.writeBack(first, end);
+    for (
+      let slot = map.nextClean(first, end);
+      slot !== -1 && map.pages > target;
+      slot = map.nextClean(slot + 1, end)
+    ) {
+      this.area.dropClean(slot);
+    }
+  }
+
+  #sync(): Promise<void> {
+    const run = this.#syncDevice().finally(() => {
+      if (this.#syncing === run) this.#syncing = undefined;
+    });
+    this.#syncing = run;
+    return run;
+  }
+
+  async #syncDevice(): Promise<void> {
+    if (this.#failed !== undefined) throw this.#failed;
+    try {
+      await this.device?.flush();
     } catch (error) {
-      this.area.failWrite(slot);
+      this.#failed = error;
       throw error;
     }
   }
+
+  #use(slot: number): void {
+    this.#used[Math.floor(slot / REGION_SLOTS)] = 1;
+  }
+
+  #isOnDevice(slot: number): boolean {
+    return this.device !== undefined && this.device.nextWritten(slot, slot + 1) !== -1;
+  }
+
+  /** Position of the first slot from byte `from` on that holds something; `end` if none does. */
+  #nextData(from: number, end: number): number {
+    const endSlot = Math.ceil(end / SLOT_BYTES);
+    const slot = nextData(this.area, this.device, Math.floor(from / SLOT_BYTES), endSlot);
+    return Math.min(slot * SLOT_BYTES, end);
+  }
 }
+
+function nothing(): void {}

@@ -5,7 +5,7 @@
 import type { Client, Oid, Pool, Store } from '../zcache/index.ts';
 import type { FrontswapBackend, FrontswapPool } from './backend.ts';
 
-/** The client of all frontswap pools of a store; its weight and cap are for the user to set, by this name. */
+/** The client of frontswap pools for which no other is named; its weight and cap are for the user to set. */
 const CLIENT_NAME = 'frontswap';
 
 class ZcachePool implements FrontswapPool {
@@ -17,6 +17,19 @@ class ZcachePool implements FrontswapPool {
 
   store(oid: Oid, index: number, page: Uint8Array): boolean {
     return this.#pool.put(oid, index, page) === 'stored';
+  }
+
+  replace(oid: Oid, index: number, page: Uint8Array): boolean {
+    return this.#pool.replace(oid, index, page) === 'stored';
+  }
+
+  writeAt(oid: Oid, index: number, offset: number, bytes: Uint8Array): boolean | undefined {
+    const outcome = this.#pool.writeAt(oid, index, offset, bytes);
+    return outcome === 'miss' ? undefined : outcome === 'stored';
+  }
+
+  readAt(oid: Oid, index: number, offset: number, out: Uint8Array): number {
+    return this.#pool.readAt(oid, index, offset, out);
   }
 
   load(oid: Oid, index: number, out: Uint8Array): number {
@@ -41,18 +54,19 @@ class ZcachePool implements FrontswapPool {
 }
 
 export class ZcacheFrontswapBackend implements FrontswapBackend {
-  readonly #client: Client;
+  /** The client whose pools the areas are. */
+  readonly client: Client;
 
   /** @throws TmemError of the store, such as TMEM_ERR_TOO_MANY_CLIENTS */
-  constructor(store: Store) {
-    this.#client = store.client(CLIENT_NAME);
+  constructor(store: Store, client = store.client(CLIENT_NAME)) {
+    this.client = client;
   }
 
   init(type: number): FrontswapPool {
-    return new ZcachePool(this.#client.pool(`area-${type}`, { kind: 'persistent' }));
+    return new ZcachePool(this.client.pool(`area-${type}`, { kind: 'persistent' }));
   }
 
   initMetadata(): FrontswapPool {
-    return new ZcachePool(this.#client.pool('areas', { kind: 'persistent' }));
+    return new ZcachePool(this.client.pool('areas', { kind: 'persistent' }));
   }
 }

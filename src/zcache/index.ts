@@ -14,6 +14,7 @@ export {
 } from '../tmem/index.ts';
 export { type CheckReport, checkStore } from './check-store.ts';
 export type { Client } from './client.ts';
+export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { attach, type Draft, open, openDraft } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';

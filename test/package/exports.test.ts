@@ -49,6 +49,7 @@ const names: Record<string, readonly string[]> = {
     'TmemError',
     'attach',
     'checkStore',
+    'descriptors',
     'listStores',
     'open',
     'openDraft',
