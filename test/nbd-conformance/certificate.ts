@@ -1,0 +1,21 @@
+// A self-signed certificate for localhost, made for these tests only: it protects nothing. Valid for 100 years.
+
+export const certificate = `-----BEGIN CERTIFICATE-----
+MIIBlTCCATugAwIBAgIUJyM5hQTqsM4HriJSfXylII+uZwIwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMDEzMTAzNFoYDzIxMjYxMDI3
+MTMxMDM0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATgRhpvQaWJVeHOqN0mw/oavUW8dtUuW04rbYReuraFJb6LZ0NkAjYj
+Y5R5/BeB9by1ea5KhU+fe2IYrq+wn+tdo2kwZzAdBgNVHQ4EFgQUS4PlwqQHkH+X
+qAtqx104rN7+i0owHwYDVR0jBBgwFoAUS4PlwqQHkH+XqAtqx104rN7+i0owDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SAAwRQIgMIPfYtEDj6MHjEcEVuMFKCsbIDNtM/hrC8FS/T8TOycCIQCffD8Ykt76
+0Ulc4i35Ml3NAT0zQ+UbU43jDy5E4/DLmA==
+-----END CERTIFICATE-----
+`;
+
+export const privateKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2WuTELRuCEa2OBjo
+ktg4w03QKvSq7M+W8f86Rh3jjzehRANCAATgRhpvQaWJVeHOqN0mw/oavUW8dtUu
+W04rbYReuraFJb6LZ0NkAjYjY5R5/BeB9by1ea5KhU+fe2IYrq+wn+td
+-----END PRIVATE KEY-----
+`;
