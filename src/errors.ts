@@ -140,6 +140,11 @@ export const ERROR_CODES = {
     meaning: 'A persistent page of a saved store was refused by the new store.',
     advice: 'Restore it with as much memory as the message says; nothing was created.',
   },
+  TMEM_ERR_BACKING_FILE: {
+    meaning:
+      'The file behind an export is missing, too small, no regular file, not writable, or locked by another.',
+    advice: 'The message names the file and what is wrong; make it with truncate, or end who uses it.',
+  },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',
     advice: 'The message names what is missing; see "What works where" in the README.',

@@ -63,6 +63,12 @@ export interface TmemEvents {
   'tmem:shrinker:failed': { error: unknown; stopped: boolean };
   /** A page did not match its checksum: memory was damaged. */
   'tmem:page:damaged': { client: string; pool: string; index: number };
+  /** A client of the NBD server chose an export. `peer`: its address, or '' on a unix socket. */
+  'tmem:nbd:serving': { export: string; peer: string; secured: boolean };
+  /** A connection of the NBD server ended; `export` is null if its client chose none. */
+  'tmem:nbd:closed': { export: string | null; peer: string; reason: string };
+  /** A client of the NBD server was not let in: no TLS, a wrong certificate, too many connections. */
+  'tmem:nbd:refused': { peer: string; reason: string };
   /** A front end got another backend; `previous` is the old one. */
   'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };
 }
@@ -88,6 +94,9 @@ const CHANNELS = {
   'tmem:shrinker:exhausted': channel('tmem:shrinker:exhausted'),
   'tmem:shrinker:failed': channel('tmem:shrinker:failed'),
   'tmem:page:damaged': channel('tmem:page:damaged'),
+  'tmem:nbd:serving': channel('tmem:nbd:serving'),
+  'tmem:nbd:closed': channel('tmem:nbd:closed'),
+  'tmem:nbd:refused': channel('tmem:nbd:refused'),
   'tmem:backend:replaced': channel('tmem:backend:replaced'),
 } as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
 

@@ -1,0 +1,286 @@
+/**
+ * An export on a swap area: made, shared with other threads, resized, closed, removed.
+ *
+ * Each export is a client of the store of its own, so that it has its own counters, cap and weight, and leaves nothing
+ * when it is removed. In a named store its pages outlive the process. What they belong to is kept beside them:
+ *
+ *   page 1 of the pool `areas`   JSON: kind, and which file is behind the export
+ *
+ * so that pages which are newer than one file are never written to another.
+ */
+
+import { createHash } from 'node:crypto';
+import {
+  FileDevice,
+  Frontswap,
+  type SharedArea,
+  type SharedSwap,
+  SwapDevice,
+  ZcacheFrontswapBackend,
+} from '../frontswap/index.ts';
+import { type Client, Oid, type Store, TmemError } from '../zcache/index.ts';
+import { AreaVolume, type ExportKind } from './area-volume.ts';
+import { type BackingFile, openBackingFile, slotsOf } from './backing-file.ts';
+import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
+import type { NbdExport } from './volume.ts';
+
+/** An export's client has one area; where its record is, beside the area's own metadata (index 0). */
+const AREA_TYPE = 0;
+const RECORD_INDEX = 1;
+
+const CLIENT_PREFIX = 'nbd:';
+/** A client's name has at most 64 bytes; longer names of exports are hashed. */
+const PLAIN_NAME = /^[\x20-\x7e]{0,60}$/;
+
+const PAGE_BYTES = 4096;
+
+/** Largest export: 16 TiB, the most slots an area can have. */
+const SIZE_MAX = 2 ** 32 * PAGE_BYTES;
+
+export interface AreaExportOptions {
+  readonly name: string;
+  readonly description?: string;
+  readonly kind: ExportKind;
+  /** Bytes; by default the size of the file. */
+  readonly size?: number;
+  /** Bytes that `resize` can grow it to, without a file; by default `size`. */
+  readonly sizeMax?: number;
+  /** The backing file, which has to be there. A disk needs one, ram has none. */
+  readonly file?: string;
+  readonly readOnly?: boolean;
+  /** Every write also goes to the file at once; pages may then leave the store at any time. */
+  readonly writethrough?: boolean;
+  /** Most memory of the store the export may take, in bytes. */
+  readonly memoryMax?: number;
+}
+
+/** What another thread of this process needs to serve the export. Plain data. */
+export interface SharedExport {
+  readonly name: string;
+  readonly description: string;
+  readonly kind: ExportKind;
+  readonly readOnly: boolean;
+  readonly client: string;
+  readonly area: SharedArea;
+  readonly swap: SharedSwap;
+  readonly size: SharedArrayBuffer;
+  readonly file: {
+    readonly path: string;
+    readonly bytes: number;
+    readonly written: SharedArrayBuffer;
+  } | null;
+}
+
+interface Parts {
+  readonly name: string;
+  readonly description: string;
+  readonly volume: AreaVolume;
+  readonly swap: SwapDevice;
+  readonly client: Client;
+  readonly size: SharedArrayBuffer;
+  readonly sizeMax: number;
+  readonly file: BackingFile | undefined;
+}
+
+export class AreaExport implements NbdExport {
+  readonly name: string;
+  readonly description: string;
+  readonly volume: AreaVolume;
+  readonly swap: SwapDevice;
+  readonly #parts: Parts;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    this.description = parts.description;
+    this.volume = parts.volume;
+    this.swap = parts.swap;
+  }
+
+  /**
+   * Opens an export; in a named store, with the pages it had.
+   *
+   * @throws TmemError TMEM_ERR_SETTING naming each wrong option; TMEM_ERR_BACKING_FILE; TMEM_ERR_NAME_MISMATCH when
+   *   the store has pages of it that belong to another kind or file; errors of the store
+   */
+  static async open(store: Store, options: AreaExportOptions): Promise<AreaExport> {
+    checkOptions(store, options);
+    const { kind, readOnly = false, writethrough = false, description = '', memoryMax } = options;
+    const file =
+      options.file === undefined ? undefined : await openBackingFile(options.file, options.size, readOnly);
+    try {
+      const bytes = options.size ?? file?.device.bytes ?? 0;
+      const sizeMax = file?.device.bytes ?? Math.max(options.sizeMax ?? bytes, bytes);
+      const client = store.client(
+        clientName(options.name),
+        memoryMax === undefined ? {} : { cap: memoryMax },
+      );
+      const backend = new ZcacheFrontswapBackend(store, client);
+      checkRecord(backend, options, file?.identity ?? null);
+      const shim = newShim(store, backend);
+      const area = shim.init(AREA_TYPE, {
+        slots: slotsOf(sizeMax),
+        writethrough,
+        exclusiveLoads: false,
+      });
+      const swap = new SwapDevice(area, file?.device);
+      const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+      const volume = new AreaVolume(kind, readOnly, swap, size);
+      volume.size = bytes;
+      return new AreaExport({
+        name: options.name,
+        ...{ description, volume, swap, client, size, sizeMax, file },
+      });
+    } catch (error) {
+      await file?.close();
+      throw error;
+    }
+  }
+
+  /** The export that another thread of this process shares; `store` is this thread's. */
+  static async attach(store: Store, shared: SharedExport): Promise<AreaExport> {
+    const { name, description, kind, readOnly, size } = shared;
+    const client = store.client(shared.client);
+    const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
+    const device =
+      shared.file === null
+        ? undefined
+        : await FileDevice.open(shared.file.path, shared.file.bytes, {
+            ...{ create: false, readOnly, written: shared.file.written },
+          });
+    const swap = new SwapDevice(area, device, shared.swap);
+    const volume = new AreaVolume(kind, readOnly, swap, size);
+    const file = device && {
+      path: device.path,
+      device,
+      identity: '',
+      close: () => device.close(),
+    };
+    return new AreaExport({
+      name,
+      ...{ description, volume, swap, client, size, sizeMax: volume.size, file },
+    });
+  }
+
+  share(): SharedExport {
+    const { file, client, size } = this.#parts;
+    const { kind, readOnly } = this.volume;
+    return {
+      ...{ name: this.name, description: this.description, kind, readOnly, size },
+      client: client.name,
+      area: this.swap.area.share(),
+      swap: this.swap.share(),
+      file:
+        file === undefined
+          ? null
+          : { path: file.path, bytes: file.device.bytes, written: file.device.share() },
+    };
+  }
+
+  /**
+   * Changes the size, for clients that connect from now on; those there are see it when they ask past the end. What lies
+   * behind a smaller size is dropped.
+   *
+   * @throws TmemError TMEM_ERR_SETTING beyond what it was opened for
+   */
+  async resize(bytes: number): Promise<void> {
+    const { sizeMax } = this.#parts;
+    if (!isSize(bytes) || bytes > sizeMax) {
+      throw new TmemError(
+        'TMEM_ERR_SETTING',
+        `export '${this.name}': resize: got ${bytes} bytes, allowed are 1 to ${sizeMax}, as it was opened`,
+      );
+    }
+    const before = this.volume.size;
+    this.volume.size = bytes;
+    if (bytes < before) await this.swap.zero(bytes, before - bytes, true);
+  }
+
+  stats(): ExportStatistics {
+    return exportStatistics(this.name, this.volume, this.swap.area, this.#parts.client.stats());
+  }
+
+  /**
+   * Leaves the export. A disk is flushed, and its pages leave the store: from now on the file may change without it.
+   * Only after its connections have ended, and other threads have closed theirs.
+   */
+  async close(): Promise<void> {
+    const { file } = this.#parts;
+    if (this.volume.durable) {
+      await this.swap.flush();
+      this.swap.area.invalidateArea();
+    }
+    await file?.close();
+  }
+
+  /** Leaves the export in a thread that attached to it. */
+  async detach(): Promise<void> {
+    await this.#parts.file?.close();
+  }
+
+  /** Drops all pages and forgets the export; a file keeps what was flushed. */
+  async remove(): Promise<void> {
+    this.swap.area.invalidateArea();
+    await this.#parts.file?.close();
+    this.#parts.client.remove();
+  }
+}
+
+function newShim(store: Store, backend: ZcacheFrontswapBackend): Frontswap {
+  const shim = new Frontswap({ swizzleBits: store.settings.frontswap.swizzleBits });
+  shim.register(backend);
+  return shim;
+}
+
+function clientName(name: string): string {
+  if (PLAIN_NAME.test(name)) return CLIENT_PREFIX + name;
+  return `${CLIENT_PREFIX}#${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
+}
+
+/** Pages in the store must be of the same kind and file; those of an empty export may be anything's. */
+function checkRecord(
+  backend: ZcacheFrontswapBackend,
+  { name, kind }: AreaExportOptions,
+  file: string | null,
+): void {
+  const record = JSON.stringify({ kind, file });
+  const metadata = backend.initMetadata();
+  const oid = Oid.fromNumbers(AREA_TYPE);
+  const page = Buffer.alloc(PAGE_BYTES);
+  const length = metadata.load(oid, RECORD_INDEX, page);
+  const kept = page.toString('utf8', 0, length);
+  if (
+    length > 0 &&
+    kept !== record &&
+    backend.init(AREA_TYPE).walk()[Symbol.iterator]().next().done !== true
+  ) {
+    throw new TmemError(
+      'TMEM_ERR_NAME_MISMATCH',
+      `export '${name}': the store has pages of it as ${kept}, not ${record}; open it as it was, or remove it first`,
+    );
+  }
+  if (!metadata.store(oid, RECORD_INDEX, Buffer.from(record))) {
+    throw new TmemError('TMEM_ERR_NO_MEMORY', `export '${name}': the store has no room for its record`);
+  }
+}
+
+function checkOptions(store: Store, options: AreaExportOptions): void {
+  const { name, kind, size, file, writethrough = false, sizeMax = size } = options;
+  const wrong: string[] = [];
+  if (size !== undefined && !isSize(size))
+    wrong.push(`size: got ${size}, allowed are 1 to ${SIZE_MAX} bytes`);
+  if (sizeMax !== undefined && !isSize(sizeMax))
+    wrong.push(`sizeMax: got ${sizeMax}, allowed are 1 to ${SIZE_MAX}`);
+  if (kind === 'disk' && file === undefined) wrong.push('file: a disk needs one');
+  if (kind === 'ram' && file !== undefined) wrong.push('file: ram has none; use swap or disk');
+  if (writethrough && file === undefined) wrong.push('writethrough: needs a file');
+  if (file === undefined && size === undefined) wrong.push('size: is required without a file');
+  if (file === undefined && store.settings.incompressible !== 'store') {
+    wrong.push("store: without a file it must take every page; open it with incompressible 'store'");
+  }
+  if (wrong.length > 0) throw new TmemError('TMEM_ERR_SETTING', `export '${name}': ${wrong.join('; ')}`);
+}
+
+function isSize(bytes: number): boolean {
+  return Number.isSafeInteger(bytes) && bytes > 0 && bytes <= SIZE_MAX;
+}

@@ -1,0 +1,121 @@
+/**
+ * A swap area as the volume of an export: the three kinds.
+ *
+ *   swap   volatile; what the store refuses goes to the backing file, if there is one
+ *   disk   with a backing file: FLUSH and FUA mean on the file
+ *   ram    no backing file: the store takes it, or the export is full
+ */
+
+import type { Extent, SwapDevice } from '../frontswap/index.ts';
+import type { Volume } from './volume.ts';
+
+export type ExportKind = 'swap' | 'disk' | 'ram';
+
+/** Bytes of the file that one CACHE request brings into the kernel's cache, at most. */
+const CACHED_BYTES_MAX = 32 * 2 ** 20;
+
+const CACHE_STEP_BYTES = 256 * 1024;
+
+/** What this thread's connections asked for. Bytes of requests that reached the volume. */
+export interface VolumeCounters {
+  reads: number;
+  read_bytes: number;
+  writes: number;
+  written_bytes: number;
+  zeroes: number;
+  trims: number;
+  flushes: number;
+}
+
+export class AreaVolume implements Volume {
+  readonly kind: ExportKind;
+  readonly readOnly: boolean;
+  readonly durable: boolean;
+  readonly counters: VolumeCounters = {
+    ...{ reads: 0, read_bytes: 0, writes: 0, written_bytes: 0 },
+    ...{ zeroes: 0, trims: 0, flushes: 0 },
+  };
+  readonly #swap: SwapDevice;
+  /** One number, the same for all threads: the size in bytes. */
+  readonly #size: Float64Array<SharedArrayBuffer>;
+
+  constructor(kind: ExportKind, readOnly: boolean, swap: SwapDevice, size: SharedArrayBuffer) {
+    this.kind = kind;
+    this.readOnly = readOnly;
+    this.durable = kind === 'disk' && !readOnly;
+    this.#swap = swap;
+    this.#size = new Float64Array(size);
+  }
+
+  get size(): number {
+    return this.#size[0] as number;
+  }
+
+  set size(bytes: number) {
+    this.#size[0] = bytes;
+  }
+
+  get zeroesFast(): boolean {
+    return this.#swap.zeroesFast;
+  }
+
+  readNow(position: number, out: Uint8Array): number {
+    const done = this.#swap.readNow(position, out);
+    this.counters.read_bytes += done;
+    if (done === out.length) this.counters.reads++;
+    return done;
+  }
+
+  async read(position: number, out: Uint8Array): Promise<void> {
+    await this.#swap.read(position, out);
+    this.counters.reads++;
+    this.counters.read_bytes += out.length;
+  }
+
+  writeNow(position: number, bytes: Uint8Array): number {
+    const done = this.#swap.writeNow(position, bytes);
+    this.counters.written_bytes += done;
+    if (done === bytes.length) this.counters.writes++;
+    return done;
+  }
+
+  async write(position: number, bytes: Uint8Array, through: boolean): Promise<boolean> {
+    const written = await this.#swap.write(position, bytes, through || undefined);
+    this.counters.writes++;
+    this.counters.written_bytes += bytes.length;
+    return written;
+  }
+
+  zero(position: number, length: number, hole: boolean): Promise<boolean> {
+    this.counters.zeroes++;
+    return this.#swap.zero(position, length, hole);
+  }
+
+  trim(position: number, length: number): Promise<void> {
+    this.counters.trims++;
+    return this.#swap.trim(position, length);
+  }
+
+  async cache(position: number, length: number): Promise<void> {
+    const { device } = this.#swap;
+    if (device === undefined) return;
+    const end = position + Math.min(length, CACHED_BYTES_MAX);
+    const out = new Uint8Array(Math.min(CACHE_STEP_BYTES, end - position));
+    for (let at = position; at < end; at += out.length) {
+      await device.read(at, out.subarray(0, Math.min(out.length, end - at)));
+    }
+  }
+
+  async flush(): Promise<void> {
+    this.counters.flushes++;
+    if (this.durable) await this.#swap.flush();
+  }
+
+  async sync(): Promise<void> {
+    if (this.durable) await this.#swap.sync();
+  }
+
+  allocation(position: number, length: number, extentsMax: number): readonly Extent[] {
+    return this.#swap.allocation(position, length, extentsMax);
+  }
+}

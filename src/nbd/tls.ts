@@ -1,0 +1,67 @@
+/**
+ * TLS for connections that have begun without it: version 1.3, and a client certificate if an authority is given.
+ */
+
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+
+export interface TlsOptions {
+  /** PEM: the server's certificate (with its chain) and key. */
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  /** PEM: clients need a certificate signed by this authority. Without it any client is let in. */
+  readonly ca?: string | Buffer | undefined;
+  /** Clients without TLS are told nothing and served nothing. On by default. */
+  readonly required?: boolean | undefined;
+}
+
+/** What becomes of an upgrade. */
+export interface Upgrade {
+  secured(socket: TLSSocket): void;
+  refused(reason: string): void;
+}
+
+export class TlsUpgrades {
+  readonly #server: Server;
+  readonly #waiting = new Map<Socket, Upgrade>();
+
+  /** @throws the error of node:tls, if certificate or key cannot be used */
+  constructor({ cert, key, ca }: TlsOptions) {
+    const clients = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+    // It listens nowhere: sockets are handed to it, and it does to them what it does to its own.
+    this.#server = createServer({ cert, key, minVersion: 'TLSv1.3', ...clients });
+    this.#server.on('secureConnection', (socket) => this.#take(socket)?.secured(socket));
+    this.#server.on('tlsClientError', (error, socket) => {
+      socket.destroy();
+      this.#take(socket)?.refused(error.message);
+    });
+  }
+
+  /** Certificates for connections from now on. */
+  replace({ cert, key, ca }: TlsOptions): void {
+    this.#server.setSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
+  }
+
+  /** Takes a socket whose client begins TLS now. It must have no listeners for data any more. */
+  begin(socket: Socket, upgrade: Upgrade): void {
+    this.#waiting.set(socket, upgrade);
+    socket.on('error', ignored); // told by tlsClientError, too
+    socket.on('close', () => {
+      const left = this.#waiting.get(socket);
+      this.#waiting.delete(socket);
+      left?.refused('closed before TLS was established');
+    });
+    this.#server.emit('connection', socket);
+  }
+
+  #take(secured: TLSSocket): Upgrade | undefined {
+    // The socket underneath, which Node.js does not publish; without it the connection cannot be told from others.
+    const socket = (secured as TLSSocket & { _parent?: Socket })._parent;
+    const upgrade = socket && this.#waiting.get(socket);
+    if (upgrade === undefined || socket === undefined) secured.destroy();
+    else this.#waiting.delete(socket);
+    return upgrade;
+  }
+}
+
+function ignored(): void {}
