@@ -2,7 +2,8 @@
 import { readGreeting } from '../client/handshake.ts';
 import { infoData, optionMessage, u32 } from '../protocol/messages.ts';
 import { ClientFlag, HandshakeFlag, Option, Reply } from '../protocol/numbers.ts';
-import { area, failed, implied, must, need, passed, verdict } from '../suite/check.ts';
+import { Closed } from '../protocol/violation.ts';
+import { area, type Finding, failed, implied, must, need, passed, verdict } from '../suite/check.ts';
 import { offersNoZeroes, usualClientFlags } from '../suite/facts.ts';
 import type { Trial } from '../suite/trial.ts';
 import { answeredWith } from './expect.ts';
@@ -12,13 +13,17 @@ const KNOWN_FLAGS = HandshakeFlag.FIXED_NEWSTYLE | HandshakeFlag.NO_ZEROES;
 const UNKNOWN_CLIENT_FLAG = 1 << 9;
 
 /** Sends client flags that the server has to refuse. An option follows, so that a server that goes on shows it. */
-async function expectRefused(trial: Trial, clientFlags: number) {
+async function expectRefused(trial: Trial, clientFlags: number): Promise<Finding> {
   const channel = await trial.dial();
   await readGreeting(channel);
-  channel.send(Buffer.concat([u32(clientFlags), optionMessage(Option.LIST)]));
-  const { closed, bytes } = await channel.ending();
-  if (bytes.length > 0) return failed(`went on, with ${bytes.length} bytes in answer to an option`);
-  return verdict(closed, closed ? 'closed the connection' : 'kept the connection open');
+  channel.send(Buffer.concat([u32(clientFlags), optionMessage(Option.ABORT)]));
+  try {
+    await channel.read(1, 'an end of the connection');
+  } catch (error) {
+    if (error instanceof Closed) return passed('closed the connection');
+    throw error;
+  }
+  return failed('went on, and answered an option');
 }
 
 export const handshake = area('handshake', {

@@ -54,7 +54,8 @@ async function probeServer(target: Target, patienceMs: number): Promise<Facts> {
 }
 
 function checkRegion({ size, blockSizes }: Facts, region: Region | undefined): void {
-  if (region === undefined) return;
+  // Without a size no export could be opened: the checks tell why.
+  if (region === undefined || size === 0n) return;
   const unit = BigInt(Math.max(1, blockSizes?.minimum ?? 1));
   if (region.offset + region.length > size) {
     throw new NothingToCheck(`the region to write ends past the export, which has ${size} bytes`);

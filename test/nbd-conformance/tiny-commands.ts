@@ -119,12 +119,19 @@ export interface TinyExtent {
 
 /** A block-status chunk in the layout that was negotiated. */
 export function statusChunk({ state }: Request, id: number, extents: readonly TinyExtent[]): ChunkReply {
-  const payload = extents.flatMap(({ length, flags }) =>
-    state.extended ? [u64(BigInt(length)), u64(BigInt(flags))] : [u32(length), u32(flags)],
-  );
+  const payload = Buffer.alloc(extents.length * (state.extended ? 16 : 8));
+  extents.forEach(({ length, flags }, i) => {
+    if (state.extended) {
+      payload.writeBigUInt64BE(BigInt(length), i * 16);
+      payload.writeBigUInt64BE(BigInt(flags), i * 16 + 8);
+    } else {
+      payload.writeUInt32BE(length, i * 8);
+      payload.writeUInt32BE(flags, i * 8 + 4);
+    }
+  });
   const head = state.extended ? [u32(id), u32(extents.length)] : [u32(id)];
   const type = state.extended ? Chunk.BLOCK_STATUS_EXT : Chunk.BLOCK_STATUS;
-  return { flags: 0, type, payload: Buffer.concat([...head, ...payload]) };
+  return { flags: 0, type, payload: Buffer.concat([...head, payload]) };
 }
 
 function blockStatus(request: Request, settings: Settings, memory: Memory): Replies {

@@ -16,7 +16,7 @@ const refuse = (type: number): Outcome => ({ replies: [{ type }] });
 
 /** The transmission flags on a connection. */
 export function flagsOf(settings: Settings, { structured, extended, contexts }: State): number {
-  const df = structured || extended ? ExportFlag.SEND_DF : 0;
+  const df = settings.df && (structured || extended) ? ExportFlag.SEND_DF : 0;
   const payload = extended && contexts.length > 0 ? ExportFlag.BLOCK_STATUS_PAYLOAD : 0;
   return settings.flags | df | payload;
 }

@@ -19,10 +19,15 @@ import { ByteReader, Gone } from './byte-reader.ts';
 import { certificate, privateKey } from './certificate.ts';
 import { rightReplies } from './tiny-commands.ts';
 import { rightOutcome } from './tiny-options.ts';
-import type { Memory, Outcome, Replies, Request, Settings, State, Wrongs } from './tiny-types.ts';
+import type { Ask, Memory, Next, Phase, Replies, Request, Settings, State, Wrongs } from './tiny-types.ts';
 
 /** Options and requests of one connection, at most. */
 const MESSAGES_MAX = 10_000;
+
+interface Connection {
+  socket: Socket;
+  phase: Phase;
+}
 
 export class TinyServer {
   readonly settings: Settings;
@@ -30,6 +35,7 @@ export class TinyServer {
   readonly #wrongs: Wrongs;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #stalled = false;
 
   constructor(settings: Settings, wrongs: Wrongs = {}) {
     this.settings = { ...settings, ...wrongs.settings };
@@ -50,25 +56,34 @@ export class TinyServer {
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
-    let where: 'option' | 'request' = 'option';
-    const phase = (now: 'request') => {
-      where = now;
-    };
-    this.#serve(socket, phase).catch((error) => {
+    if (this.#stalled) return;
+    const connection = { socket, phase: 'option' as Phase };
+    const { fragile } = this.#wrongs;
+    socket.on('error', () => fragile === 'replies' && this.close());
+    this.#serve(connection).catch((error) => {
       if (!(error instanceof Gone)) throw error;
       socket.destroy();
-      if (this.#wrongs.gone?.(where) === 'down') this.close();
+      if (error.within && fragile === connection.phase) this.close();
     });
   }
 
-  async #serve(raw: Socket, phase: (now: 'request') => void): Promise<void> {
-    let socket = raw;
-    let reader = new ByteReader(raw);
-    const { greeting, drops } = this.#wrongs;
+  #reader(connection: Connection): ByteReader {
+    const { impatient, stalls } = this.#wrongs;
+    return new ByteReader(connection.socket, () => {
+      this.#stalled ||= stalls ?? false;
+      if (impatient === connection.phase) connection.socket.destroy();
+    });
+  }
+
+  async #serve(connection: Connection): Promise<void> {
+    const { socket } = connection;
+    let reader = this.#reader(connection);
+    const { greeting, drops, flagsAlone } = this.#wrongs;
     const { handshakeFlags } = this.settings;
     const right = Buffer.concat([u64(GREETING_MAGIC), u64(OPTION_MAGIC), u16(handshakeFlags)]);
     socket.write(greeting?.(right) ?? right);
     const clientFlags = (await reader.read(4)).readUInt32BE(0);
+    if (flagsAlone) await reader.read(socket.readableLength);
     const unknown = (clientFlags & ~handshakeFlags) !== 0;
     if (drops?.(clientFlags, unknown) ?? unknown) return void socket.destroy();
     const state: State = {
@@ -76,48 +91,55 @@ export class TinyServer {
       ...{ contexts: [], contextsOf: '', exportName: '', options: 0, requests: 0 },
     };
     for (let i = 0; i < MESSAGES_MAX; i++) {
-      const { next } = await this.#option(socket, reader, state);
-      if (next === 'close') return void socket.destroySoon();
+      const ask = await this.#readOption(reader, state);
+      if (ask === undefined) return void connection.socket.destroy();
+      const next = this.#answer(connection.socket, ask);
+      if (next === 'down') return this.close();
+      if (next === 'mute') return;
+      if (next === 'close') return void connection.socket.destroySoon();
       if (next === 'tls') {
+        const early =
+          this.#wrongs.mixesTls && reader.has(16) ? await this.#readOption(reader, state) : undefined;
         reader.release();
-        socket = this.#secure(raw);
-        reader = new ByteReader(socket);
+        connection.socket = this.#secure(connection.socket);
+        reader = this.#reader(connection);
         state.secure = true;
+        if (early !== undefined) this.#answer(connection.socket, early);
       }
-      if (next === 'transmission') {
-        phase('request');
-        return this.#transmit(socket, reader, state);
-      }
+      if (next === 'transmission') return this.#transmit(connection, reader, state);
     }
   }
 
   #secure(raw: Socket): Socket {
     const keys = { cert: certificate, key: privateKey };
     const secure = new TLSSocket(raw, { isServer: true, ...keys, ...this.#wrongs.tls });
-    const stays = this.#wrongs.staysAfterTls ?? false;
     raw.on('error', () => {});
-    secure.on('error', () => stays || raw.destroy());
+    secure.on('error', () => raw.destroy());
     return secure;
   }
 
-  async #option(socket: Socket, reader: ByteReader, state: State): Promise<Outcome> {
+  async #readOption(reader: ByteReader, state: State): Promise<Ask | undefined> {
     const header = await reader.read(16);
-    if (header.readBigUInt64BE(0) !== OPTION_MAGIC) return { replies: [], next: 'close' };
-    const option = header.readUInt32BE(8);
-    const ask = { option, data: await reader.read(header.readUInt32BE(12)), state };
+    if (header.readBigUInt64BE(0) !== OPTION_MAGIC) return undefined;
     state.options++;
-    const right = rightOutcome(ask, this.settings);
-    const outcome = this.#wrongs.option?.(ask, right) ?? right;
-    const messages = outcome.replies.map(({ type, data = Buffer.alloc(0), names = option }) =>
-      Buffer.concat([u64(OPTION_REPLY_MAGIC), u32(names), u32(type), u32(data.length), data]),
-    );
-    socket.write(outcome.raw ?? Buffer.concat(messages));
-    return outcome;
+    return { option: header.readUInt32BE(8), data: await reader.read(header.readUInt32BE(12)), state };
   }
 
-  async #transmit(socket: Socket, reader: ByteReader, state: State): Promise<void> {
+  #answer(socket: Socket, ask: Ask): Next | undefined {
+    const right = rightOutcome(ask, this.settings);
+    const { replies, raw, after = Buffer.alloc(0), next } = this.#wrongs.option?.(ask, right) ?? right;
+    const messages = replies.map(({ type, data = Buffer.alloc(0), names = ask.option }) =>
+      Buffer.concat([u64(OPTION_REPLY_MAGIC), u32(names), u32(type), u32(data.length), data]),
+    );
+    socket.write(Buffer.concat([raw ?? Buffer.concat(messages), after]));
+    return next;
+  }
+
+  async #transmit(connection: Connection, reader: ByteReader, state: State): Promise<void> {
+    const { socket } = connection;
+    connection.phase = 'request';
     for (let i = 0; i < MESSAGES_MAX; i++) {
-      const request = await readRequest(reader, state);
+      const request = await readRequest(reader, state, this.#wrongs.anyMagic);
       if (request === undefined) return void socket.destroy();
       if (request.type === Command.DISC) {
         if (this.#wrongs.disconnect === undefined) return void socket.destroySoon();
@@ -142,10 +164,11 @@ export class TinyServer {
 }
 
 /** Undefined for one with a wrong magic. */
-async function readRequest(reader: ByteReader, state: State): Promise<Request | undefined> {
+async function readRequest(reader: ByteReader, state: State, anyMagic = false): Promise<Request | undefined> {
   const { extended } = state;
   const header = await reader.read(extended ? 32 : 28);
-  if (header.readUInt32BE(0) !== (extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC)) return undefined;
+  const magic = extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC;
+  if (header.readUInt32BE(0) !== magic && !anyMagic) return undefined;
   const [flags, type] = [header.readUInt16BE(4), header.readUInt16BE(6)];
   const length = extended ? header.readBigUInt64BE(24) : BigInt(header.readUInt32BE(24));
   const carries = extended ? (flags & CommandFlag.PAYLOAD_LEN) !== 0 : type === Command.WRITE;

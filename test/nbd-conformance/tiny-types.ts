@@ -13,6 +13,8 @@ export interface Settings {
   readonly contexts: readonly string[];
   readonly extended: boolean;
   readonly tls: 'none' | 'offered' | 'forced';
+  /** DF with structured replies. */
+  readonly df: boolean;
   /** Refuses each FAST_ZERO. */
   readonly slowZeroes: boolean;
 }
@@ -24,11 +26,16 @@ export interface OptionReply {
   readonly names?: number;
 }
 
+/** What becomes of the connection; 'mute' keeps it and says nothing more, 'down' ends the server. */
+export type Next = 'close' | 'transmission' | 'tls' | 'mute' | 'down';
+
 export interface Outcome {
   readonly replies: readonly OptionReply[];
   /** Sent instead of replies in their layout. */
   readonly raw?: Buffer;
-  readonly next?: 'close' | 'transmission' | 'tls';
+  /** Sent after the replies. */
+  readonly after?: Buffer;
+  readonly next?: Next;
 }
 
 export interface Ask {
@@ -81,6 +88,8 @@ export interface Replies {
   readonly next?: 'close';
 }
 
+export type Phase = 'option' | 'request';
+
 export interface Wrongs {
   readonly settings?: Partial<Settings>;
   readonly greeting?: (right: Buffer) => Buffer;
@@ -92,11 +101,18 @@ export interface Wrongs {
   readonly instead?: (request: Request, memory: Memory) => Replies | undefined;
   /** Instead of obeying DISC by closing. */
   readonly disconnect?: (socket: Socket) => void;
-  /** Called when a client left in the middle of something; 'down' ends the server. */
-  readonly gone?: (where: 'option' | 'request') => 'down' | undefined;
+  /** Does not bear a client that leaves within a message of the handshake or of the transmission, or before its replies. */
+  readonly fragile?: Phase | 'replies';
+  /** Takes what arrived for the whole message: hangs up, or holds up everybody else, when it is not. */
+  readonly impatient?: Phase;
+  readonly stalls?: boolean;
+  /** Throws away what came in one packet with the client flags. */
+  readonly flagsAlone?: boolean;
+  /** Answers over TLS what came in the clear after STARTTLS. */
+  readonly mixesTls?: boolean;
+  /** Does not look at the magic of requests. */
+  readonly anyMagic?: boolean;
   readonly tls?: TlsOptions;
-  /** Keeps the connection when the handshake of TLS fails. */
-  readonly staysAfterTls?: boolean;
 }
 
 /** The export: its bytes, and which 4 KiB blocks were written. */
