@@ -184,7 +184,7 @@ export class Transmission {
         break;
       case CMD.BLOCK_STATUS: {
         const extents = (flags & CMD_FLAG.REQ_ONE) !== 0 ? 1 : EXTENTS_MAX;
-        const asked = Math.min(length, STATUS_BYTES_MAX);
+        const asked = this.#session.mode === 'extended' ? length : Math.min(length, STATUS_BYTES_MAX);
         this.#replies.allocation(request, volume.allocation(position, asked, extents));
         break;
       }
