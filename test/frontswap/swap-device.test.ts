@@ -179,6 +179,60 @@ test('a page whose write failed stays in the store, dirty', async () => {
   expect(await read(device, 1)).toBe(7);
 });
 
+test('while a refused page is on its way to the device, the one before it is read, never one before that', async () => {
+  const device = new MemoryDevice();
+  let refuse = false;
+  const { swap } = bench(device, () => refuse);
+  await swap.write(4096, page(1));
+  await swap.flush();
+  await swap.write(4096, page(2));
+  refuse = true;
+  const write = device.write;
+  let go = () => {};
+  const waits = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  device.write = async (position, bytes) => {
+    if (bytes[0] === 3) await waits;
+    await write.call(device, position, bytes);
+  };
+  const written = swap.write(4096, page(3));
+  for (let i = 0; i < 5; i++) expect(await read(swap, 1)).toBe(2);
+  go();
+  await written;
+  expect(await read(swap, 1)).toBe(3);
+});
+
+test('a refused page whose write fails leaves the one before it', async () => {
+  const device = new MemoryDevice();
+  let refuse = false;
+  const { swap } = bench(device, () => refuse);
+  await swap.write(4096, page(1));
+  await swap.flush();
+  await swap.write(4096, page(2));
+  await swap.flush();
+  refuse = true;
+  const write = device.write;
+  device.write = async (position, bytes) => {
+    await write.call(device, position, bytes.subarray(0, 100)); // torn
+    throw new Error('no space');
+  };
+  await expect(swap.write(4096, page(3))).rejects.toThrow('no space');
+  expect(await read(swap, 1)).toBe(2);
+  device.write = write;
+  await swap.shrink(0);
+  expect(await read(swap, 1)).toBe(2);
+});
+
+test('a sync that failed once is a failure for all that come after', async () => {
+  const device = new MemoryDevice();
+  const { swap } = bench(device);
+  device.flush = () => Promise.reject(new Error('lost'));
+  await expect(swap.sync()).rejects.toThrow('lost');
+  device.flush = () => Promise.resolve();
+  await expect(swap.flush()).rejects.toThrow('lost');
+});
+
 test('a refused page whose write fails is an error for its writer', async () => {
   const device = new MemoryDevice();
   const { swap } = bench(device, () => true);
