@@ -34,7 +34,7 @@ export const advertised = area('advertised', {
     verdict((facts.flags & ExportFlag.SEND_DF) === 0, `flags 0x${facts.flags.toString(16)}`),
   ),
   'status-payload': must(
-    TRANSMISSION_FLAGS,
+    'EXTENDED_HEADERS: transmission flags',
     'does not set BLOCK_STATUS_PAYLOAD without extended headers',
     async (trial) => {
       const { flags } = await trial.open(trial.facts.structured ? { structured: true } : {});

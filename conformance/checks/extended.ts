@@ -11,7 +11,7 @@ import {
   Reply,
   UNKNOWN_COMMAND,
 } from '../protocol/numbers.ts';
-import { area, failed, must, need, passed, should, verdict } from '../suite/check.ts';
+import { area, failed, implied, must, need, passed, should, verdict } from '../suite/check.ts';
 import type { Trial } from '../suite/trial.ts';
 import { answeredWith, describeError, expectReply, repliedWith } from './expect.ts';
 
@@ -41,7 +41,7 @@ export const extended = area('extended', {
     const answer = await (await trial.greet()).option(Option.EXTENDED_HEADERS, Buffer.from('please'));
     return answeredWith(answer, Reply.ERR_INVALID);
   }),
-  'structured-later': must(
+  'structured-later': implied(
     OPTION,
     'answers STRUCTURED_REPLY afterwards ERR_EXT_HEADER_REQD',
     async (trial) => {

@@ -1,4 +1,7 @@
 // WRITE, FUA, FLUSH, and what other connections see of them. Only in the region that the user gave.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Answer } from '../client/answer-rules.ts';
+import type { Transmission } from '../client/transmission.ts';
 import { requestMessage } from '../protocol/messages.ts';
 import {
   Command,
@@ -16,6 +19,8 @@ const WRITE = 'NBD_CMD_WRITE';
 const ERRORS = 'Error values';
 const FLAGS = 'Transmission flags';
 const ORDER = 'Ordering of messages and writes';
+/** Between two looks at something that may take a server a moment. */
+const LOOK_MS = 50;
 /** Writes under way at once. */
 const DEPTH = 16;
 
@@ -35,6 +40,26 @@ async function seenElsewhere(trial: Trial, seed: number, flags: number, flush: b
     if (flushed.error !== 0) return failed(`FLUSH: ${describeError(flushed)}`);
   }
   return sameBytes(bytes, (await other.read(offset, bytes.length)).data, 'the other connection reads it');
+}
+
+/** Undefined when the server closed the connection first. */
+async function answerOrClosed(transmission: Transmission): Promise<Answer | undefined> {
+  try {
+    return await transmission.receive();
+  } catch (error) {
+    if (error instanceof Closed) return undefined;
+    throw error;
+  }
+}
+
+/** Looks until it is right, or for as long as an answer is waited for. */
+async function eventually(trial: Trial, look: () => Promise<Finding>): Promise<Finding> {
+  const untilMs = performance.now() + trial.patienceMs;
+  for (;;) {
+    const finding = await look();
+    if (finding.result === 'passed' || performance.now() > untilMs) return finding;
+    await sleep(LOOK_MS);
+  }
 }
 
 /** A write to a read-only export. */
@@ -105,16 +130,21 @@ export const writes = area('writes', {
     }),
   ),
   'disconnect-last': writing(
-    must('NBD_CMD_DISC', 'finishes the writes that came before DISC', async (trial) => {
+    must('NBD_CMD_DISC', 'loses no write before DISC, unless it replies with an error', async (trial) => {
       needWritable(trial);
       const { offset } = trial.region();
       const bytes = pattern(trial.blockBytes, 30);
       const transmission = await trial.open();
       const message = transmission.prepare({ type: Command.WRITE, offset, payload: bytes });
       transmission.channel.send(Buffer.concat([message, transmission.disconnectMessage()]));
+      const written = await answerOrClosed(transmission);
+      if (written !== undefined && written.error !== 0) return passed(`replied ${describeError(written)}`);
       const { closed } = await transmission.channel.ending();
       if (!closed) return failed('stayed open');
-      return sameBytes(bytes, (await (await trial.open()).read(offset, bytes.length)).data, 'the same bytes');
+      return eventually(trial, async () => {
+        const { data } = await (await trial.open()).read(offset, bytes.length);
+        return sameBytes(bytes, data, written === undefined ? 'written without a reply' : 'written');
+      });
     }),
   ),
   largest: writing(

@@ -189,8 +189,12 @@ export const structuredFlaws: Flaws = {
   },
   'structured/df': { server: 'cuts reads with DF', wrong: altering(Command.READ, cut(512)) },
   'structured/df-large': {
-    server: 'calls a large READ with DF invalid',
-    wrong: failing(Command.READ, Errno.EINVAL, longerThan(65_536)),
+    server: 'sends data of a large READ with DF before it fails',
+    wrong: altering(Command.READ, (request) => {
+      if (request.length <= 65_536n || !request.state.structured) return undefined;
+      const { messages } = errorReplies(request, Errno.EOVERFLOW);
+      return { messages: [dataChunk(request.offset, Buffer.alloc(512)), ...messages] };
+    }),
   },
   'structured/df-not-advertised': {
     server: 'takes DF that it does not advertise',
