@@ -11,6 +11,7 @@ import {
   PAYLOAD_BYTES_USUAL,
   UNKNOWN_COMMAND_FLAG,
 } from '../protocol/numbers.ts';
+import { Closed } from '../protocol/violation.ts';
 import { area, type Finding, failed, implied, must, need, passed, should, writing } from '../suite/check.ts';
 import type { Trial } from '../suite/trial.ts';
 import { describeError, expectAnswer, expectReply, needWritable, pattern, sameBytes } from './expect.ts';
