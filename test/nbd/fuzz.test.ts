@@ -164,7 +164,11 @@ function newLine(random: Random, mode: ReplyMode, volume: Volume): Line {
     },
     () => transmission.roomAgain(),
   );
-  const transmission = new Transmission({ volume, mode, allocation: mode !== 'simple' && random(2) === 0 }, output, () => {});
+  const transmission = new Transmission(
+    { volume, mode, allocation: mode !== 'simple' && random(2) === 0 },
+    output,
+    () => {},
+  );
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 10_000 && !transmission.idle; turn++) {
       output.flush();
