@@ -1,5 +1,5 @@
-// Clients that leave, stall or send garbage. The protocol lets both sides hang up on such; that others are served all the
-// same follows. These checks come last: they are the ones that servers do not survive.
+// Clients that leave, stall or send garbage. The protocol lets both sides hang up on such; that others are served all
+// the same follows. These checks come last: they are the ones that servers do not survive.
 
 import type { Transmission } from '../client/transmission.ts';
 import { optionMessage } from '../protocol/messages.ts';

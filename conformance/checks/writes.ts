@@ -235,7 +235,7 @@ export const writes = area('writes', {
     should(ERRORS, 'replies ENOSPC to a WRITE past the end', async (trial) => {
       needWritable(trial);
       trial.region();
-      const call = { type: Command.WRITE, offset: trial.end, payload: pattern(trial.blockBytes, 40) };
+      const call = { type: Command.WRITE, offset: trial.pastEnd, payload: pattern(trial.blockBytes, 40) };
       return expectReply(trial, await trial.open(), call, Errno.ENOSPC);
     }),
   ),
@@ -243,7 +243,7 @@ export const writes = area('writes', {
     should(ERRORS, 'replies ENOSPC to a WRITE across the end, and writes nothing', async (trial) => {
       needWritable(trial);
       const { offset, length } = trial.region();
-      need(offset + length === trial.end, 'the region does not reach the end of the export');
+      need(offset + length === trial.facts.size, 'the region does not reach the end of the export');
       const at = trial.end - BigInt(trial.blockBytes);
       const transmission = await trial.open();
       const before = pattern(trial.blockBytes, 41);

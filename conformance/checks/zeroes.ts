@@ -114,7 +114,7 @@ export const trim = area('trim', {
     should(ERRORS, 'replies EINVAL to a TRIM past the end', async (trial) => {
       needTrim(trial);
       trial.region();
-      const call = { type: Command.TRIM, offset: trial.end, length: BigInt(trial.blockBytes) };
+      const call = { type: Command.TRIM, offset: trial.pastEnd, length: BigInt(trial.blockBytes) };
       return expectReply(trial, await trial.open(), call, Errno.EINVAL);
     }),
   ),
@@ -248,7 +248,7 @@ export const zeroes = area('zeroes', {
     should(ZEROES, 'replies ENOSPC to WRITE_ZEROES past the end', async (trial) => {
       needZeroes(trial);
       trial.region();
-      const call = { type: Command.WRITE_ZEROES, offset: trial.end, length: BigInt(trial.blockBytes) };
+      const call = { type: Command.WRITE_ZEROES, offset: trial.pastEnd, length: BigInt(trial.blockBytes) };
       return expectReply(trial, await trial.open(), call, Errno.ENOSPC);
     }),
   ),

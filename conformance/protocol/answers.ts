@@ -1,5 +1,5 @@
-// What a server's bytes mean: payloads of option replies and of reply chunks. A payload that breaks a rule of its layout
-// is a Violation.
+// What a server's bytes mean: payloads of option replies and of reply chunks. A payload that breaks a rule of its
+// layout is a Violation.
 import { CHUNK_ERROR_BIT, Chunk, chunkName, Info, STRING_BYTES_MAX } from './numbers.ts';
 import { Violation } from './violation.ts';
 

@@ -104,7 +104,8 @@ export function listOf(checks: readonly Check[]): string {
   const idWidth = Math.max(...checks.map(({ id }) => id.length));
   const lines = checks.map((check) => {
     const writes = check.writes ? ' [--write]' : '';
-    return `${levelMark(check).padEnd(7)}  ${check.id.padEnd(idWidth)}  ${check.requirement}${writes} (${check.section})`;
+    const name = `${levelMark(check).padEnd(7)}  ${check.id.padEnd(idWidth)}`;
+    return `${name}  ${check.requirement}${writes} (${check.section})`;
   });
   return `${lines.join('\n')}\n`;
 }

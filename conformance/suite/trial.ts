@@ -108,6 +108,12 @@ export class Trial {
     return size - (size % BigInt(Math.max(1, this.minimumBytes)));
   }
 
+  /** Where no byte of the export is any more, at the begin of a block. */
+  get pastEnd(): bigint {
+    const unit = BigInt(Math.max(1, this.minimumBytes));
+    return this.end === this.facts.size ? this.end : this.end + unit;
+  }
+
   /** The region, or its first `bytes`; the check does not apply where it is smaller. */
   region(bytes = this.blockBytes): Region {
     const region = this.#region;

@@ -1,5 +1,6 @@
 // Calibration: other people's servers through the suite. All MUSTs hold at both; what does not hold of the SHOULDs is
-// listed here and explained in docs/nbd-conformance.md. A server that is not installed is left out, and the run says so.
+// listed here and explained in docs/nbd-conformance.md. A server that is not installed is left out, and the run says
+// so.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -101,7 +101,7 @@ export interface Wrongs {
   readonly instead?: (request: Request, memory: Memory) => Replies | undefined;
   /** Instead of obeying DISC by closing. */
   readonly disconnect?: (socket: Socket) => void;
-  /** Does not bear a client that leaves within a message of the handshake or of the transmission, or before its replies. */
+  /** Ends with a client that leaves within a message of that phase, or before its replies. */
   readonly fragile?: Phase | 'replies';
   /** Takes what arrived for the whole message: hangs up, or holds up everybody else, when it is not. */
   readonly impatient?: Phase;
