@@ -1,7 +1,7 @@
 // One connection as a stream of bytes, read to the exact count. It never waits longer than its patience, and it takes
 // from the socket only what was asked for, so that a server that sends without end fills no memory.
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { Closed, Silent, Unreachable } from '../protocol/violation.ts';
 
 /** Bytes that are thrown away at most while the suite waits for the end of a connection. */
@@ -15,7 +15,6 @@ export interface Ending {
 
 export class Channel {
   #socket: Socket;
-  #tls: TLSSocket | undefined;
   #over = false;
   #wake: () => void = () => {};
   readonly patienceMs: number;
@@ -120,7 +119,6 @@ export class Channel {
     return new Promise((resolve, reject) => {
       const secure = connectTls({ ...options, socket: raw });
       this.#socket = secure;
-      this.#tls = secure;
       const fail = (reason: string) => {
         clearTimeout(timer);
         reject(new Closed(`the TLS handshake failed: ${reason}`));
@@ -135,10 +133,6 @@ export class Channel {
       });
       this.#listen();
     });
-  }
-
-  get secure(): boolean {
-    return this.#tls !== undefined;
   }
 
   /** Drops the connection without a word. */

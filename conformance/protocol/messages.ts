@@ -68,8 +68,8 @@ export interface Request {
   readonly payload: Uint8Array;
 }
 
-export const REQUEST_BYTES = 28;
-export const EXTENDED_REQUEST_BYTES = 32;
+const REQUEST_BYTES = 28;
+const EXTENDED_REQUEST_BYTES = 32;
 
 export function requestMessage(request: Request, extended: boolean): Buffer {
   const header = Buffer.alloc(extended ? EXTENDED_REQUEST_BYTES : REQUEST_BYTES);

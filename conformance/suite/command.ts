@@ -23,7 +23,7 @@ Checks an NBD server against the MUSTs and SHOULDs of the protocol. Reads only, 
        &tls-verify-peer=0
 
   --write OFFSET:LENGTH  also check what writes, in this part of the export; ITS CONTENTS ARE LOST.
-                         Bytes, or K, M, G: 0:33M lets all checks run
+                         Bytes, or K, M, G; 33M at its end let all checks run
   --only TEXT            only checks whose name begins with this, such as options or writes/fua; may be repeated
   --patience MS          how long an answer is waited for (3000)
   --json                 one JSON object instead of the table

@@ -12,9 +12,9 @@ export function conforms({ rows }: Pick<Run, 'rows'>): boolean {
   return rows.every(({ check, finding }) => check.level !== 'MUST' || finding.result !== 'failed');
 }
 
-export type Counts = Record<Level, Record<Result, number>>;
+type Counts = Record<Level, Record<Result, number>>;
 
-export function countsOf(rows: readonly Row[]): Counts {
+function countsOf(rows: readonly Row[]): Counts {
   const count = (level: Level, result: Result) =>
     rows.filter(({ check, finding }) => check.level === level && finding.result === result).length;
   const countsOfLevel = (level: Level) =>

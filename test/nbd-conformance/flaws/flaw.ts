@@ -44,7 +44,7 @@ export function changing(option: number, change: (ask: Ask, right: Outcome) => O
   return { option: (ask, right) => (ask.option === option ? change(ask, right) : undefined) };
 }
 
-export const isError = (type: number): boolean => type > Reply.META_CONTEXT;
+const isError = (type: number): boolean => type > Reply.META_CONTEXT;
 export const refused: When = (_ask, { replies }) => isError(replies.at(-1)?.type ?? 0);
 
 type If = (request: Request) => boolean;
