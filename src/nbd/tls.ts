@@ -33,7 +33,9 @@ export class TlsUpgrades {
     this.#server.on('secureConnection', (socket) => this.#take(socket)?.secured(socket));
     this.#server.on('tlsClientError', (error, socket) => {
       socket.destroy();
-      this.#take(socket)?.refused(error.message);
+      // A certificate that is not trusted ends the connection without an error of its own.
+      const untrusted = socket.authorizationError as unknown as string | null | undefined;
+      this.#take(socket)?.refused(untrusted ? `client certificate: ${untrusted}` : error.message);
     });
   }
 
@@ -47,9 +49,12 @@ export class TlsUpgrades {
     this.#waiting.set(socket, upgrade);
     socket.on('error', ignored); // told by tlsClientError, too
     socket.on('close', () => {
-      const left = this.#waiting.get(socket);
-      this.#waiting.delete(socket);
-      left?.refused('closed before TLS was established');
+      // What TLS has to say of it comes a little later.
+      setImmediate(() => {
+        const left = this.#waiting.get(socket);
+        this.#waiting.delete(socket);
+        left?.refused('closed before TLS was established');
+      });
     });
     this.#server.emit('connection', socket);
   }
