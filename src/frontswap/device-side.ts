@@ -1,6 +1,6 @@
 /**
- * How the pages of an area and the bytes of its device are kept in step. All calls are for slots whose region the caller
- * holds (region-locks.ts), so nobody else changes them meanwhile; others may read them at any time.
+ * How the pages of an area and the bytes of its device are kept in step. All calls are for slots whose region the
+ * caller holds (region-locks.ts), so nobody else changes them meanwhile; others may read them at any time.
  *
  * Rules it keeps:
  * - of a slot's two copies the store's is the newer one, or both are the same;

@@ -4,11 +4,11 @@
  *   slot -> region of 64 slots -> one of 4096 words:   0 free | 1 held | 2 held, and somebody waits
  *
  * Whoever changes a slot, in the store or on the device, holds its region: then a page that is merged, written back or
- * dropped cannot be overtaken by another one. Who only reads takes no lock. A holder keeps one region at a time, so there
- * is no deadlock; regions that share a word only wait for each other.
+ * dropped cannot be overtaken by another one. Who only reads takes no lock. A holder keeps one region at a time, so
+ * there is no deadlock; regions that share a word only wait for each other.
  *
- * Within a thread those who wait are served first come first served, and nobody passes them. A thread that ends while it
- * holds a region leaves it held: a process that loses a serving thread has to be started again.
+ * Within a thread those who wait are served first come first served, and nobody passes them. A thread that ends while
+ * it holds a region leaves it held: a process that loses a serving thread has to be started again.
  */
 
 /** 256 KiB: the largest request that block devices usually send needs one or two. */

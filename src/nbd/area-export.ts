@@ -178,8 +178,8 @@ export class AreaExport implements NbdExport {
   }
 
   /**
-   * Changes the size, for clients that connect from now on; those there are see it when they ask past the end. What lies
-   * behind a smaller size is dropped.
+   * Changes the size, for clients that connect from now on; those there are see it when they ask past the end. What
+   * lies behind a smaller size is dropped.
    *
    * @throws TmemError TMEM_ERR_SETTING beyond what it was opened for
    */

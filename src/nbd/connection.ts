@@ -1,6 +1,6 @@
 /**
- * One connection: a socket, and the phase it is in. Bytes go from the socket to the phase; what the phase cannot take yet
- * is kept, and the socket is not read until it can.
+ * One connection: a socket, and the phase it is in. Bytes go from the socket to the phase; what the phase cannot take
+ * yet is kept, and the socket is not read until it can.
  *
  *   negotiation -> (TLS -> negotiation) -> transmission -> closed
  *

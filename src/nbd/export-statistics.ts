@@ -1,6 +1,6 @@
 /**
- * What an export holds, in the terms of the kernel's zram (Documentation/admin-guide/blockdev/zram.rst), so that the two
- * can be compared, and what its clients asked for.
+ * What an export holds, in the terms of the kernel's zram (Documentation/admin-guide/blockdev/zram.rst), so that the
+ * two can be compared, and what its clients asked for.
  */
 
 import type { FrontswapArea } from '../frontswap/index.ts';
@@ -37,16 +37,18 @@ export function exportStatistics(
   area: FrontswapArea,
   client: ClientStatistics,
 ): ExportStatistics {
+  // The client has one more pool, with the area's metadata.
+  const content = client.pools.find(({ name: pool }) => pool.startsWith('area-'))?.content;
   return {
     name,
     kind: volume.kind,
     disksize: volume.size,
     orig_data_size: area.stats().curr_pages * FRAME_BYTES,
-    compr_data_size: client.content.curr_zbytes,
+    compr_data_size: content?.curr_zbytes ?? 0,
     mem_used_total: client.frames.curr_frames * FRAME_BYTES,
     mem_used_max: client.frames.curr_frames_max * FRAME_BYTES,
     mem_limit: client.cap_bytes ?? 0,
-    same_pages: client.content.same_filled_pages,
+    same_pages: content?.same_filled_pages ?? 0,
     huge_pages: client.frames.raw_curr_pages,
     refused_pages: area.stats().failed_stores,
     ...volume.counters,

@@ -1,8 +1,8 @@
 /**
  * Where connections come from: a TCP port, a unix socket, or a socket that somebody else listens on already.
  *
- * A unix socket is for its owner only (mode 0600). One that a server left behind when it was killed is removed; one that
- * answers is not.
+ * A unix socket is for its owner only (mode 0600). One that a server left behind when it was killed is removed; one
+ * that answers is not.
  */
 
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';

@@ -2,7 +2,8 @@
  * A read whose data does not fit one buffer: it is sent in pieces, each when there is room for it. Nothing else is sent
  * in between, and no request is taken.
  *
- * When it fails in the middle, a structured reply ends with an error; a simple one cannot, so the connection has to end.
+ * When it fails in the middle, a structured reply ends with an error; a simple one cannot, so the connection has to
+ * end.
  */
 
 import { errorOf } from './failures.ts';

@@ -1,9 +1,9 @@
 /**
  * A write whose data is coming in.
  *
- * Whole pages are stored straight from where they were received, as soon as they are there: so a request of 32 MiB needs
- * no more memory than one of 4 KiB. Only a page that is cut by the end of what was received waits in a buffer, and what
- * cannot be stored at once is copied.
+ * Whole pages are stored straight from where they were received, as soon as they are there: so a request of 32 MiB
+ * needs no more memory than one of 4 KiB. Only a page that is cut by the end of what was received waits in a buffer,
+ * and what cannot be stored at once is copied.
  */
 
 import { errorOf } from './failures.ts';

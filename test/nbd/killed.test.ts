@@ -1,5 +1,5 @@
-// A server that is killed at any moment: what was flushed is on the file, and with a named store what was acknowledged is
-// still served.
+// A server that is killed at any moment: what was flushed is on the file, and with a named store what was acknowledged
+// is still served.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,8 +1,8 @@
 // Random requests against a model, in rounds: those of one round run at one time, on several connections, and overlap.
 //
 // The model knows, for each block of 512 bytes, which contents it may have: after a round the one before it if nothing
-// touched the block, else what one of the round's requests left there. What a read finds once all is quiet is what every
-// later one has to find.
+// touched the block, else what one of the round's requests left there. What a read finds once all is quiet is what
+// every later one has to find.
 
 import { expect } from 'vitest';
 import { CMD, CMD_FLAG, ERROR } from '../../src/nbd/protocol.ts';

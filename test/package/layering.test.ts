@@ -10,7 +10,15 @@ const hostFace = 'src/zcache/index.ts';
 const packageFace = 'src/index.ts';
 
 /** Folders of each layer, the lowest first; a file imports from its own folder and from layers below. */
-const srcLayers = [['src/errors.ts'], ['src/arena'], ['src/tmem'], ['src/zcache'], frontEnds, ['src/cli']];
+const srcLayers = [
+  ['src/errors.ts'],
+  ['src/arena'],
+  ['src/tmem'],
+  ['src/zcache'],
+  frontEnds,
+  ['src/nbd'],
+  ['src/cli'],
+];
 const arenaLayers = [['arena/memory'], ['arena/codec'], ['arena/pam'], ['arena/tmem']];
 
 /** npm packages, by the folders that may import them. */
@@ -66,7 +74,7 @@ describe('the arena', () => {
 });
 
 describe('the sources', () => {
-  test('import only downwards: cli, front ends, zcache, tmem, arena', () => {
+  test('import only downwards: cli, nbd, front ends, zcache, tmem, arena', () => {
     expect(upward(srcFiles, srcLayers)).toEqual([]);
   });
 
@@ -92,6 +100,14 @@ describe('the sources', () => {
     const own = srcFiles.filter((path) => folderOf(path) === folder);
     expect(own).toContain(`${folder}/index.ts`);
     const below = crossings(own).filter(([, to]) => to !== hostFace);
+    expect(below.map(([from, to]) => arrow(from, to))).toEqual([]);
+  });
+
+  test('of the NBD server use nothing below but the faces of the front ends and of zcache', () => {
+    const own = srcFiles.filter((path) => folderOf(path) === 'src/nbd');
+    expect(own).toContain('src/nbd/index.ts');
+    const faces = [hostFace, ...frontEnds.map((folder) => `${folder}/index.ts`)];
+    const below = crossings(own).filter(([, to]) => !faces.includes(to));
     expect(below.map(([from, to]) => arrow(from, to))).toEqual([]);
   });
 

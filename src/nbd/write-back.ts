@@ -1,0 +1,92 @@
+/**
+ * The policy that moves cold pages to their backing files while memory is short, so that pages in use find room.
+ *
+ *   free frames   0 .. low: move until high are free      low .. : do nothing
+ *
+ * Short is what an export's own limit or the whole store has little left of; frames of ephemeral pages count as free,
+ * they are evicted first anyway. Of an export's pages those go that were not read or written since the policy came by
+ * last (`SwapDevice.shrink`). One thread of a process runs it.
+ */
+
+import type { Store } from '../zcache/index.ts';
+import type { AreaExport } from './area-export.ts';
+
+const FRAME_BYTES = 4096;
+
+/** Free frames below which pages are moved, and up to which. */
+const LOW_SHARE = 1 / 32;
+const HIGH_SHARE = 1 / 16;
+
+/** How often it looks, as long as there is something to look for. Reading the counters takes some 100 us. */
+const LOOK_MS = 250;
+
+export class WriteBack {
+  readonly #store: Store;
+  readonly #exports: () => Iterable<AreaExport>;
+  readonly #onError: (failed: AreaExport, error: unknown) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  /** `onError`: writing to the file of an export failed; its pages stay in the store. */
+  constructor(
+    store: Store,
+    exports: () => Iterable<AreaExport>,
+    onError: (failed: AreaExport, error: unknown) => void,
+  ) {
+    this.#store = store;
+    this.#exports = exports;
+    this.#onError = onError;
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.#running = this.step().then(() => {
+        if (!this.#stopped) this.start();
+      });
+    }, LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends when a step that is under way has ended. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  /** Looks once, and moves what has to move. */
+  async step(): Promise<void> {
+    const stats = this.#store.stats();
+    const { frames_total, frames_free } = stats.store;
+    const short = missing(frames_total, frames_free + stats.zbud.curr_raw_pages);
+    const movable = [...this.#exports()].filter(
+      ({ swap }) => swap.device !== undefined && swap.area.map.pages > 0,
+    );
+    const pages = movable.reduce((sum, { swap }) => sum + swap.area.map.pages, 0);
+    for (const exported of movable) {
+      const share = (short * exported.swap.area.map.pages) / pages;
+      await this.#move(exported, share);
+    }
+  }
+
+  /** Moves pages of an export until `frames` frames have become free, or more if its own limit asks for it. */
+  async #move(exported: AreaExport, frames: number): Promise<void> {
+    const { mem_used_total, mem_limit } = exported.stats();
+    const limit = mem_limit / FRAME_BYTES;
+    const used = mem_used_total / FRAME_BYTES;
+    const wanted = Math.max(frames, mem_limit === 0 ? 0 : missing(limit, limit - used));
+    if (wanted === 0 || used === 0) return;
+    const { pages } = exported.swap.area.map;
+    try {
+      await exported.swap.shrink(Math.max(0, Math.floor(pages - (wanted * pages) / used)));
+    } catch (error) {
+      this.#onError(exported, error);
+    }
+  }
+}
+
+/** Frames to be freed where so many of all are free. */
+function missing(all: number, free: number): number {
+  return free >= all * LOW_SHARE ? 0 : Math.ceil(all * HIGH_SHARE - free);
+}
