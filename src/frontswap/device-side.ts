@@ -20,12 +20,15 @@ const BUFFERS_MAX = 4;
 export class DeviceSide {
   readonly #area: FrontswapArea;
   readonly #device: BackingDevice;
+  /** Called before these slots of the device change. */
+  readonly #changing: (first: number, end: number) => void;
   /** Each holds a region. */
   readonly #buffers: Uint8Array[] = [];
 
-  constructor(area: FrontswapArea, device: BackingDevice) {
+  constructor(area: FrontswapArea, device: BackingDevice, changing: (first: number, end: number) => void) {
     this.#area = area;
     this.#device = device;
+    this.#changing = changing;
   }
 
   /** Writes bytes of one region to the device. Pages there: `keep` updates them, else they leave the store. */
@@ -38,6 +41,7 @@ export class DeviceSide {
     if (end % SLOT_BYTES !== 0) await this.writeBack(last, last + 1);
     // Should this fail in the middle, the store's page is the only one that is whole.
     for (let slot = first; slot <= last; slot++) this.#area.map.change(slot, CLEAN, DIRTY);
+    this.#changing(first, last + 1);
     await this.#device.write(position, bytes);
     for (let slot = first; slot <= last; slot++) {
       const from = Math.max(slot * SLOT_BYTES, position);
@@ -54,6 +58,7 @@ export class DeviceSide {
       const buffer = this.#buffers.pop() ?? new Uint8Array(REGION_SLOTS * SLOT_BYTES);
       try {
         const pages = this.#collect(slot, end, buffer);
+        this.#changing(slot, slot + pages);
         if (pages > 0) await this.#device.write(slot * SLOT_BYTES, buffer.subarray(0, pages * SLOT_BYTES));
         for (let i = 0; i < pages; i++) map.set(slot + i, CLEAN);
       } finally {
@@ -65,6 +70,7 @@ export class DeviceSide {
   /** Makes whole slots from `first` to before `end` zeroes, on the device and in the store. */
   async zero(first: number, end: number): Promise<void> {
     const bytes = Math.min(end * SLOT_BYTES, this.#device.bytes) - first * SLOT_BYTES;
+    this.#changing(first, end);
     await this.#device.zero(first * SLOT_BYTES, bytes);
   }
 

@@ -17,6 +17,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { allocationOf, type Extent, nextData } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
 import type { BackingDevice } from './backing-device.ts';
+import { type CleanPages, DeviceReads } from './device-reads.ts';
 import { DeviceSide } from './device-side.ts';
 import { REGION_SLOTS, RegionLocks } from './region-locks.ts';
 
@@ -31,12 +32,21 @@ const zeroes = new Uint8Array(REGION_BYTES);
 export interface SharedSwap {
   readonly locks: SharedArrayBuffer;
   readonly used: SharedArrayBuffer;
+  readonly versions: SharedArrayBuffer | null;
+}
+
+export interface SwapDeviceOptions {
+  /** What the SwapDevice of another thread gave. */
+  readonly shared?: SharedSwap | undefined;
+  /** Where pages read from the device are kept, for a device that is slow. */
+  readonly clean?: CleanPages | undefined;
 }
 
 export class SwapDevice {
   readonly area: FrontswapArea;
   readonly device: BackingDevice | undefined;
   readonly #side: DeviceSide | undefined;
+  readonly #reads: DeviceReads | undefined;
   readonly #locks: RegionLocks;
   /** A byte for each region: whether it was read or written since the hand of `moveOut` came by. */
   readonly #used: Uint8Array<SharedArrayBuffer>;
@@ -46,16 +56,20 @@ export class SwapDevice {
   #nextSync: Promise<void> | undefined;
   #failed: unknown;
 
-  constructor(area: FrontswapArea, device?: BackingDevice, shared?: SharedSwap) {
+  constructor(area: FrontswapArea, device?: BackingDevice, { shared, clean }: SwapDeviceOptions = {}) {
     this.area = area;
     this.device = device;
-    this.#side = device && new DeviceSide(area, device);
     this.#locks = new RegionLocks(shared?.locks);
+    if (device !== undefined) {
+      const reads = new DeviceReads(device, this.#locks, clean, shared?.versions ?? undefined);
+      this.#reads = reads;
+      this.#side = new DeviceSide(area, device, (first, end) => reads.changing(first, end));
+    }
     this.#used = new Uint8Array(shared?.used ?? new SharedArrayBuffer(Math.ceil(area.slots / REGION_SLOTS)));
   }
 
   share(): SharedSwap {
-    return { locks: this.#locks.memory, used: this.#used.buffer };
+    return { locks: this.#locks.memory, used: this.#used.buffer, versions: this.#reads?.memory ?? null };
   }
 
   /** Stores what the store takes at once, from the start of `bytes` on; how many bytes. */
@@ -110,9 +124,14 @@ export class SwapDevice {
       const part = length === out.length ? out : out.subarray(done, done + length);
       const found =
         length === SLOT_BYTES ? this.area.load(slot, part) || -1 : this.area.loadPart(slot, within, part);
-      if (found >= 0) this.#use(slot);
-      else if (this.#isOnDevice(slot)) break;
-      if (found < length) part.fill(0, Math.max(found, 0));
+      if (found >= 0) {
+        this.#use(slot);
+        part.fill(0, found);
+      } else if (!this.#isOnDevice(slot)) {
+        part.fill(0);
+      } else if (this.#reads?.now(slot, within, part) !== true) {
+        break;
+      }
       done += length;
     }
     return done;
@@ -127,7 +146,7 @@ export class SwapDevice {
         const slot = Math.floor((position + end) / SLOT_BYTES);
         end = Math.min((slot + 1) * SLOT_BYTES - position, out.length);
       } while (end < out.length && !this.area.holdsPage((position + end) / SLOT_BYTES));
-      await (this.device as BackingDevice).read(position + done, out.subarray(done, end));
+      await this.#reads?.read(position + done, out.subarray(done, end));
       done = end;
     }
   }

@@ -22,6 +22,7 @@ import { type Client, Oid, type Store, TmemError } from '../zcache/index.ts';
 import { AreaVolume, type ExportKind } from './area-volume.ts';
 import { type BackingFile, openBackingFile, slotsOf } from './backing-file.ts';
 import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
+import { imageCache } from './image-cache.ts';
 import type { NbdExport } from './volume.ts';
 
 /** An export's client has one area; where its record is, beside the area's own metadata (index 0). */
@@ -50,6 +51,8 @@ export interface AreaExportOptions {
   readonly readOnly?: boolean;
   /** Every write also goes to the file at once; pages may then leave the store at any time. */
   readonly writethrough?: boolean;
+  /** Keep pages that were read from the file in the store, as long as nothing else needs the room. */
+  readonly cache?: boolean;
   /** Most memory of the store the export may take, in bytes. */
   readonly memoryMax?: number;
 }
@@ -60,6 +63,7 @@ export interface SharedExport {
   readonly description: string;
   readonly kind: ExportKind;
   readonly readOnly: boolean;
+  readonly cache: boolean;
   readonly client: string;
   readonly area: SharedArea;
   readonly swap: SharedSwap;
@@ -79,6 +83,7 @@ interface Parts {
   readonly client: Client;
   readonly size: SharedArrayBuffer;
   readonly sizeMax: number;
+  readonly cache: boolean;
   readonly file: BackingFile | undefined;
 }
 
@@ -105,7 +110,8 @@ export class AreaExport implements NbdExport {
    */
   static async open(store: Store, options: AreaExportOptions): Promise<AreaExport> {
     checkOptions(store, options);
-    const { kind, readOnly = false, writethrough = false, description = '', memoryMax } = options;
+    const { kind, readOnly = false, writethrough = false, cache = false } = options;
+    const { description = '', memoryMax } = options;
     const file =
       options.file === undefined ? undefined : await openBackingFile(options.file, options.size, readOnly);
     try {
@@ -123,13 +129,15 @@ export class AreaExport implements NbdExport {
         writethrough,
         exclusiveLoads: false,
       });
-      const swap = new SwapDevice(area, file?.device);
+      const clean = cache ? imageCache(store, options.name) : undefined;
+      clean?.empty();
+      const swap = new SwapDevice(area, file?.device, { clean });
       const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
       const volume = new AreaVolume(kind, readOnly, swap, size);
       volume.size = bytes;
       return new AreaExport({
         name: options.name,
-        ...{ description, volume, swap, client, size, sizeMax, file },
+        ...{ description, volume, swap, client, size, sizeMax, file, cache },
       });
     } catch (error) {
       await file?.close();
@@ -139,7 +147,7 @@ export class AreaExport implements NbdExport {
 
   /** The export that another thread of this process shares; `store` is this thread's. */
   static async attach(store: Store, shared: SharedExport): Promise<AreaExport> {
-    const { name, description, kind, readOnly, size } = shared;
+    const { name, description, kind, readOnly, size, cache } = shared;
     const client = store.client(shared.client);
     const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
     const device =
@@ -148,7 +156,8 @@ export class AreaExport implements NbdExport {
         : await FileDevice.open(shared.file.path, shared.file.bytes, {
             ...{ create: false, readOnly, written: shared.file.written },
           });
-    const swap = new SwapDevice(area, device, shared.swap);
+    const clean = cache ? imageCache(store, name) : undefined;
+    const swap = new SwapDevice(area, device, { shared: shared.swap, clean });
     const volume = new AreaVolume(kind, readOnly, swap, size);
     const file = device && {
       path: device.path,
@@ -158,15 +167,15 @@ export class AreaExport implements NbdExport {
     };
     return new AreaExport({
       name,
-      ...{ description, volume, swap, client, size, sizeMax: volume.size, file },
+      ...{ description, volume, swap, client, size, sizeMax: volume.size, file, cache },
     });
   }
 
   share(): SharedExport {
-    const { file, client, size } = this.#parts;
+    const { file, client, size, cache } = this.#parts;
     const { kind, readOnly } = this.volume;
     return {
-      ...{ name: this.name, description: this.description, kind, readOnly, size },
+      ...{ name: this.name, description: this.description, kind, readOnly, size, cache },
       client: client.name,
       area: this.swap.area.share(),
       swap: this.swap.share(),
@@ -265,7 +274,7 @@ function checkRecord(
 }
 
 function checkOptions(store: Store, options: AreaExportOptions): void {
-  const { name, kind, size, file, writethrough = false, sizeMax = size } = options;
+  const { name, kind, size, file, writethrough = false, cache = false, sizeMax = size } = options;
   const wrong: string[] = [];
   if (size !== undefined && !isSize(size))
     wrong.push(`size: got ${size}, allowed are 1 to ${SIZE_MAX} bytes`);
@@ -274,6 +283,7 @@ function checkOptions(store: Store, options: AreaExportOptions): void {
   if (kind === 'disk' && file === undefined) wrong.push('file: a disk needs one');
   if (kind === 'ram' && file !== undefined) wrong.push('file: ram has none; use swap or disk');
   if (writethrough && file === undefined) wrong.push('writethrough: needs a file');
+  if (cache && file === undefined) wrong.push('cache: needs a file');
   if (file === undefined && size === undefined) wrong.push('size: is required without a file');
   if (file === undefined && store.settings.incompressible !== 'store') {
     wrong.push("store: without a file it must take every page; open it with incompressible 'store'");

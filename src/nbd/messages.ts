@@ -50,7 +50,15 @@ export class RequestHeader implements Echo {
   }
 
   copy(): RequestHeader {
-    return Object.assign(new RequestHeader(), this);
+    const copy = new RequestHeader();
+    copy.flags = this.flags;
+    copy.type = this.type;
+    copy.cookieHigh = this.cookieHigh;
+    copy.cookieLow = this.cookieLow;
+    copy.positionHigh = this.positionHigh;
+    copy.positionLow = this.positionLow;
+    copy.length = this.length;
+    return copy;
   }
 }
 

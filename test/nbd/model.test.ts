@@ -27,6 +27,10 @@ const kinds: Record<
   'a disk with room': { bytes: 2 * MiB, options: { kind: 'disk' } },
   'a disk with little memory': { bytes: 4 * MiB, options: { kind: 'disk', memoryMax: MiB } },
   'a disk written through': { bytes: 2 * MiB, options: { kind: 'disk', writethrough: true } },
+  'a disk with little memory and a cache in front of its file': {
+    bytes: 4 * MiB,
+    options: { kind: 'disk', memoryMax: MiB, cache: true },
+  },
   'a disk that ends within a page': { bytes: MiB + 512 * 3, options: { kind: 'disk', memoryMax: MiB / 2 } },
 };
 

@@ -28,6 +28,7 @@ async function startThread({ store, export: exported, folder }: Bench, n: number
 const kinds: Record<string, { bytes: number; options: Partial<AreaExportOptions> }> = {
   ram: { bytes: 2 * MiB, options: { kind: 'ram' } },
   'a disk with little memory': { bytes: 4 * MiB, options: { kind: 'disk', memoryMax: MiB } },
+  'a disk with a cache': { bytes: 4 * MiB, options: { kind: 'disk', memoryMax: MiB, cache: true } },
 };
 
 test.each(Object.keys(kinds))('%s', async (kind) => {

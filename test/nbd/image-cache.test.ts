@@ -1,0 +1,81 @@
+// Cleancache in front of an image: read from the file once, given away when memory is short, never stale.
+import fs from 'node:fs';
+import { expect, test } from 'vitest';
+import { newBench, newFile, newFolder } from './bench.ts';
+import { Client } from './client.ts';
+
+const MiB = 2 ** 20;
+
+function newImage(): { file: string; content: Buffer } {
+  const file = newFile(newFolder(), MiB);
+  const content = Buffer.from(Uint8Array.from({ length: MiB }, (_, i) => (i >> 12) + (i % 7)));
+  fs.writeFileSync(file, content);
+  return { file, content };
+}
+
+test('what was read once is not read from the file again, aligned or not', async () => {
+  const { file, content } = newImage();
+  const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  expect((await client.read(0, MiB)).equals(content)).toBe(true);
+  bench.export.swap.device!.read = () => Promise.reject(new Error('read again'));
+  expect((await client.read(0, MiB)).equals(content)).toBe(true);
+  expect((await client.read(1000, 10_000)).equals(content.subarray(1000, 11_000))).toBe(true);
+  await client.close();
+});
+
+test('its pages give way, and are read again', async () => {
+  const { file, content } = newImage();
+  const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  await client.read(777, MiB - 777);
+  expect(bench.store.stats().index.curr_eph_pampd_count).toBeGreaterThan(200);
+  bench.store.shrink(100_000);
+  expect(bench.store.stats().index.curr_eph_pampd_count).toBe(0);
+  expect((await client.read(0, MiB)).equals(content)).toBe(true);
+  await client.close();
+});
+
+test('a page that is being read while it is written is not kept', async () => {
+  const { file, content } = newImage();
+  const bench = await newBench({ kind: 'disk', file, writethrough: true, cache: true }, { memory: '16 MiB' });
+  const { swap } = bench.export;
+  const device = swap.device!;
+  const { read } = device;
+  let go = (): void => {};
+  const waits = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  device.read = async (position, out) => {
+    await read.call(device, position, out);
+    await waits;
+  };
+  const old = Buffer.alloc(8192);
+  const reading = swap.read(4096, old);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await swap.write(4096, Buffer.alloc(4096, 0xee))).toBe(true);
+  go();
+  await reading;
+  expect(old.equals(content.subarray(4096, 4096 + 8192))).toBe(true);
+  await swap.shrink(0);
+  const now = Buffer.alloc(8192);
+  await swap.read(4096, now);
+  expect(now.subarray(0, 4096).equals(Buffer.alloc(4096, 0xee))).toBe(true);
+});
+
+test('a cache from before is not believed when the export is opened again', async () => {
+  const { file, content } = newImage();
+  const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  await client.read(0, MiB);
+  await client.close();
+  fs.writeFileSync(file, content.fill(9, 5000, 6000));
+  const { AreaExport } = await import('../../src/nbd/index.ts');
+  const again = await AreaExport.open(bench.store, {
+    ...{ name: 'one', kind: 'disk', file, readOnly: true, cache: true },
+  });
+  const out = Buffer.alloc(MiB);
+  await again.swap.read(0, out);
+  expect(out.equals(content)).toBe(true);
+  await again.close();
+});
