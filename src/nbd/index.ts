@@ -9,3 +9,4 @@ export type { Address } from './listener.ts';
 export { NbdServer, type NbdServerOptions } from './server.ts';
 export type { TlsOptions } from './tls.ts';
 export type { NbdExport, Volume } from './volume.ts';
+export { WriteBack } from './write-back.ts';

@@ -264,8 +264,10 @@ export class Negotiation {
   #chooseMode(mode: 'structured' | 'extended', data: Buffer): void {
     if (data.length > 0) {
       this.#error(REP.ERR_INVALID, 'this option has no data');
-    } else if (this.#mode === 'extended' || this.#mode === mode) {
-      this.#error(REP.ERR_INVALID, `${this.#mode} replies were chosen before`);
+    } else if (this.#mode === mode) {
+      this.#error(REP.ERR_INVALID, `${mode} replies were chosen before`);
+    } else if (this.#mode === 'extended') {
+      this.#error(REP.ERR_EXT_HEADER_REQD, 'extended headers were chosen before');
     } else {
       this.#mode = mode;
       this.#reply(REP.ACK);

@@ -46,6 +46,7 @@ export const REP = {
   ERR_UNKNOWN: ERROR_REPLY + 6,
   ERR_SHUTDOWN: ERROR_REPLY + 7,
   ERR_TOO_BIG: ERROR_REPLY + 9,
+  ERR_EXT_HEADER_REQD: ERROR_REPLY + 10,
 } as const;
 
 export const INFO = { EXPORT: 0, NAME: 1, DESCRIPTION: 2, BLOCK_SIZE: 3 } as const;

@@ -108,7 +108,8 @@ test('reply modes are chosen once, extended after structured, and without data',
   expect(types(await hand.ask(OPT.STRUCTURED_REPLY))).toEqual([REP.ACK]);
   expect(types(await hand.ask(OPT.STRUCTURED_REPLY))).toEqual([REP.ERR_INVALID]);
   expect(types(await hand.ask(OPT.EXTENDED_HEADERS))).toEqual([REP.ACK]);
-  expect(types(await hand.ask(OPT.STRUCTURED_REPLY))).toEqual([REP.ERR_INVALID]);
+  expect(types(await hand.ask(OPT.EXTENDED_HEADERS))).toEqual([REP.ERR_INVALID]);
+  expect(types(await hand.ask(OPT.STRUCTURED_REPLY))).toEqual([REP.ERR_EXT_HEADER_REQD]);
 });
 
 test('DF is offered only with structured replies', async () => {
