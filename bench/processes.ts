@@ -4,6 +4,7 @@
 import { measureAttach } from './processes/attach.ts';
 import { measureFirstTouch } from './processes/first-touch.ts';
 import { measureProcessVsThread } from './processes/process-vs-thread.ts';
+import { measureRecovery } from './processes/recovery.ts';
 import type { BenchOptions, Figures } from './run.ts';
 import { chosen } from './support/only.ts';
 import { type Target, targetTable } from './support/targets.ts';
@@ -12,6 +13,7 @@ const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> 
   'process-vs-thread': measureProcessVsThread,
   attach: measureAttach,
   'first-touch': measureFirstTouch,
+  recovery: measureRecovery,
 };
 
 const TARGETS: readonly Target[] = [
@@ -21,6 +23,7 @@ const TARGETS: readonly Target[] = [
   { field: 'attach_cold_ms' },
   { field: 'first_touch_ms' },
   { field: 'warm_touch_ms' },
+  { field: 'recovery_ms_p99', most: 500 },
 ];
 
 export async function run(options: BenchOptions): Promise<Figures> {
