@@ -82,7 +82,7 @@ import { zvRebuild } from '../pam/zv-rebuild';
 import { retirePool } from './client-counters';
 import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress } from './pool';
-import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node';
+import { LEAF_ENTRIES, TREE_LEVEL_MAX, clearBit, leafCapacity, nodeLevel, setBit } from './node';
 
 /**
  * Recovers, or waits for the thread that does, for at most `waitMs`. False when another one finished it. Aborts as
@@ -209,7 +209,7 @@ function markPool(pool: usize, id: u32): void {
   let all: u32 = 0;
   for (let root: u32 = 0; root < ROOTS; root++) {
     markedRoot = root;
-    const pages = markWord(pool + P_ROOTS + (root << 2), 0, true);
+    const pages = markWord(pool + P_ROOTS + (root << 2), 0, true, TREE_LEVEL_MAX + 1);
     store<u32>(pool + P_PAGES + (root << 2), pages);
     all += pages;
   }
@@ -231,8 +231,14 @@ function damagedIf(condition: bool): void {
   if (condition) abortOperation(ABORT_DAMAGED, 401);
 }
 
-/** Marks what a word leads to, takes empty parts out, and returns the pages found. */
-function markWord(at: usize, object: usize, trie: bool): u32 {
+/** In a leaf there is neither node nor leaf. */
+const BELOW_LEAF: i32 = -1;
+
+/**
+ * Marks what a word leads to, takes empty parts out, and returns the pages found. A node has to be of a level below
+ * `below`: so what was overwritten from outside leads round in no circle.
+ */
+function markWord(at: usize, object: usize, trie: bool, below: i32): u32 {
   const word = load<u32>(at);
   if (word == 0) return 0;
   const tag = tagOf(word);
@@ -240,10 +246,12 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   let pages: u32 = 0;
   if (tag == TAG_NODE) {
     const node = addressOf(word);
+    const level = nodeLevel(node);
+    damagedIf(level >= below);
     let used = false;
     for (let i: u32 = 0; i < 64; i++) {
       const child = node + (i << 2);
-      pages += markWord(child, object, trie);
+      pages += markWord(child, object, trie, level);
       if (load<u32>(child) != 0) {
         setBit(node, i);
         used = true;
@@ -258,11 +266,12 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   }
   if (tag == TAG_LEAF5 || tag == TAG_LEAF15) {
     const leaf = addressOf(word);
+    damagedIf(below == BELOW_LEAF);
     const capacity = leafCapacity(word);
     let used = false;
     for (let i: u32 = 0; i < capacity; i++) {
       const child = leaf + LEAF_ENTRIES + (i << 3) + 4;
-      pages += markWord(child, object, trie);
+      pages += markWord(child, object, trie, BELOW_LEAF);
       if (load<u32>(child) != 0) used = true;
     }
     if (!used) atomic.store<u32>(at, 0);
@@ -279,14 +288,19 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   return 1;
 }
 
+/** A frame holds 84 objects: a bound for the length of a chain. */
+const OBJECTS_A_FRAME_SHIFT: u32 = 7;
+
 /** Marks the objects of a chain; those without pages leave it. */
 function markChain(at: usize): u32 {
   let pages: u32 = 0;
   let from: usize = 0; // the object before, 0 = `at` names the chain
   let object = addressOf(load<u32>(at));
+  let left = load<u32>(H_FRAMES) << OBJECTS_A_FRAME_SHIFT;
   while (object != 0) {
+    damagedIf(left-- == 0);
     const next = <usize>load<u32>(object + O_NEXT);
-    const own = markWord(object + O_ROOT, object, false);
+    const own = markWord(object + O_ROOT, object, false, TREE_LEVEL_MAX + 1);
     if (own == 0) {
       if (from != 0) atomic.store<u32>(from + O_NEXT, <u32>next);
       else atomic.store<u32>(at, next == 0 ? 0 : wordOf(TAG_OBJECT, next));
