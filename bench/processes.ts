@@ -3,6 +3,7 @@
 
 import { measureAttach } from './processes/attach.ts';
 import { measureFirstTouch } from './processes/first-touch.ts';
+import { measureHitRatio } from './processes/hit-ratio.ts';
 import { measureProcessVsThread } from './processes/process-vs-thread.ts';
 import { measureRecovery } from './processes/recovery.ts';
 import type { BenchOptions, Figures } from './run.ts';
@@ -13,6 +14,7 @@ const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> 
   'process-vs-thread': measureProcessVsThread,
   attach: measureAttach,
   'first-touch': measureFirstTouch,
+  'hit-ratio': measureHitRatio,
   recovery: measureRecovery,
 };
 
@@ -23,6 +25,8 @@ const TARGETS: readonly Target[] = [
   { field: 'attach_cold_ms' },
   { field: 'first_touch_ms' },
   { field: 'warm_touch_ms' },
+  { field: 'hit_ratio_shared' },
+  { field: 'hit_ratio_private' },
   { field: 'recovery_ms_p99', most: 500 },
 ];
 
