@@ -21,6 +21,8 @@ const POLL_MS = 5;
 const LAYOUT_VERSION = 2;
 
 const CHILD = new URL('./child.ts', import.meta.url);
+/** Children start in a quarter of the time when the sources they load are compiled already. */
+const COMPILED = decodeURIComponent(new URL('../../build/compiled', import.meta.url).pathname);
 
 /** A new scene for the running test. */
 export function newScene(): Scene {
@@ -127,7 +129,8 @@ export class Child {
 
   constructor(execArgv: readonly string[]) {
     const stdio: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'ipc'];
-    this.process = fork(CHILD, { execArgv: [...execArgv], serialization: 'advanced', stdio });
+    const env = { ...process.env, NODE_COMPILE_CACHE: COMPILED };
+    this.process = fork(CHILD, { execArgv: [...execArgv], serialization: 'advanced', stdio, env });
     this.process.stderr?.on('data', (text) => {
       this.#errors += text;
     });
