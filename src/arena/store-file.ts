@@ -128,20 +128,18 @@ export class StoreFile {
   /**
    * A new file without a name, for `path`.
    *
-   * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
+   * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_STORE_FILE, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
    */
   static create(directory: string, path: string): StoreFile {
     const calls = libc();
+    let descriptor: number;
     try {
       accessSync(directory, constants.W_OK | constants.X_OK);
-      const flags = O_TMPFILE | constants.O_RDWR;
-      const file = new StoreFile(path, openSync(directory, flags, FILE_MODE), calls);
-      file.#check(0);
-      return file;
+      descriptor = openSync(directory, O_TMPFILE | constants.O_RDWR, FILE_MODE);
     } catch (cause) {
-      if (TmemError.is(cause)) throw cause;
       throw directoryError(directory, (cause as Error).message, cause);
     }
+    return StoreFile.#checked(path, descriptor, calls, 0);
   }
 
   /**
@@ -160,9 +158,13 @@ export class StoreFile {
       const why = code === 'ELOOP' ? 'is a symbolic link' : `cannot be opened (${message})`;
       throw new TmemError('TMEM_ERR_STORE_FILE', `${path} ${why}; it was left alone`, { cause });
     }
+    return StoreFile.#checked(path, descriptor, calls, 1);
+  }
+
+  static #checked(path: string, descriptor: number, calls: Libc, links: 0 | 1): StoreFile {
     const file = new StoreFile(path, descriptor, calls);
     try {
-      file.#check(1);
+      file.#check(links);
       return file;
     } catch (error) {
       file.close();

@@ -66,7 +66,7 @@ export interface Draft {
   /**
    * Gives the file its name, in one step.
    *
-   * @throws TmemError TMEM_ERR_STORE_EXISTS
+   * @throws TmemError TMEM_ERR_STORE_EXISTS, TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_CLOSED
    */
   publish(): void;
 }
@@ -89,6 +89,9 @@ export function openDraft(options: StoreOptions): Draft {
   return {
     store,
     publish: () => {
+      // Its descriptor is gone with it, and the number perhaps another file's.
+      if (store.closed)
+        throw new TmemError('TMEM_ERR_CLOSED', 'publish: the draft was closed; nothing is left of it');
       if (!file.publish()) throw exists();
     },
   };
@@ -213,9 +216,13 @@ function createByName(place: Place, options: StoreOptions): Store | undefined {
     );
   }
   const { store, file } = createDraft(place, options);
-  if (file.publish()) return store;
-  store.close();
-  return undefined;
+  let published = false;
+  try {
+    published = file.publish();
+  } finally {
+    if (!published) store.close();
+  }
+  return published ? store : undefined;
 }
 
 function createDraft(place: Place, options: StoreOptions): { store: Store; file: StoreFile } {
