@@ -18,7 +18,6 @@ import type { Block, Hits, ReaderMessage } from './reader.ts';
 
 const PROCESSES = 4;
 const MEMORY_BYTES = 64 * 2 ** 20;
-
 const BLOCK_BYTES = 64 * 1024;
 const SKEW = 0.9;
 /** Of each process: to fill the caches, and then to count. */
