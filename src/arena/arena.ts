@@ -8,6 +8,7 @@
 
 import { getRandomValues } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
+import { TmemError } from '../errors.ts';
 import { asAbort } from './abort.ts';
 import type { ArenaFunctions, ArenaLayout } from './exports.ts';
 import { FRAME_BYTES, PrivateHost } from './host.ts';
@@ -84,7 +85,13 @@ export class Arena {
     return wasm.slotClaim(threadId, process.pid) < 0 ? 'full' : new Arena(instance);
   }
 
+  /**
+   * @throws TmemError TMEM_ERR_DAMAGED when there is no such address: what named it was overwritten
+   */
   word(address: number): number {
+    if (address >= this.bytes.length) {
+      throw new TmemError('TMEM_ERR_DAMAGED', `the arena names address ${address}, which is outside of it`);
+    }
     return Atomics.load(this.words, address >>> 2);
   }
 

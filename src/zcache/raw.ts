@@ -1,9 +1,10 @@
 /** Reads the figures and descriptions of pools and clients out of the arenas, for statistics and for tools. */
 
 import type { Arena } from '../arena/index.ts';
-import type { Arenas } from '../tmem/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
 import { CLIENT_COUNTERS, CLIENT_HISTOGRAMS, type ClientHistogramName } from './client-counters.ts';
 import { emptyRow, foldRows, type Row } from './counters.ts';
+import { NAME_BYTES_MAX } from './options.ts';
 import { POOL_COUNTERS } from './pool-counters.ts';
 import type { StoreSettings } from './settings.ts';
 import type { RawClient, RawPool, RawStore } from './statistics.ts';
@@ -31,6 +32,12 @@ function tableEntry(arena: Arena, table: number, id: number): { address: number;
   };
 }
 
+function nameAt(arena: Arena, at: number, lengthAt: number): string {
+  const length = arena.word(lengthAt);
+  if (length <= NAME_BYTES_MAX) return arena.text(at, length);
+  throw new TmemError('TMEM_ERR_DAMAGED', `a client or pool has a name of ${length} bytes`);
+}
+
 interface Named {
   /** Name in the arena: id and generation. */
   readonly id: number;
@@ -47,7 +54,7 @@ export function clientsOf(arena: Arena): Named[] {
     found.push({
       id: arenaName,
       address,
-      name: arena.text(address + C_NAME, arena.word(address + C_NAME_LENGTH)),
+      name: nameAt(arena, address + C_NAME, address + C_NAME_LENGTH),
     });
   }
   return found;
@@ -66,7 +73,7 @@ export function poolsOf(arena: Arena, clientId?: number): FoundPool[] {
     if (address === 0 || arena.word(address + P_STATE) !== POOL_LIVE) continue;
     const owner = arena.word(address + P_CLIENT);
     if (clientId !== undefined && owner !== (clientId & ID_MASK)) continue;
-    const name = arena.text(address + P_NAME, arena.word(address + P_NAME_LENGTH));
+    const name = nameAt(arena, address + P_NAME, address + P_NAME_LENGTH);
     found.push({ id: arenaName, address, name, about: aboutPool(arena, address) });
   }
   return found;
