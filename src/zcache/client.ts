@@ -21,6 +21,7 @@ import { ClientPool } from './pool.ts';
 import { clientsOf, describePool, poolsOf, rawClient } from './raw.ts';
 import type { StoreSettings } from './settings.ts';
 import { type ClientStatistics, clientStatistics } from './statistics.ts';
+import { hasLiveTwin, isLive } from './twins.ts';
 
 const FRAME_BYTES = 4096;
 const PERSISTENT = 1;
@@ -74,9 +75,12 @@ export class Client {
     }
     // Another thread may destroy the pool between finding it and looking at it: then there is none, and it is made.
     for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
-      const { ids, created } = this.#openIds(name, given);
-      const about = describePool(this.#arenas.all[0], ids[0]);
-      if (about !== undefined) return this.#opened(name, given, ids, about, created);
+      const found = this.#openIds(name, given);
+      if (found === undefined) continue;
+      const { ids, created } = found;
+      const [first] = this.#arenas.all;
+      const about = describePool(first, ids[0]);
+      if (about !== undefined && isLive(first, ids[0])) return this.#opened(name, given, ids, about, created);
     }
     throw new TmemError(
       'TMEM_ERR_POOL_GONE',
@@ -84,7 +88,11 @@ export class Client {
     );
   }
 
-  #openIds(name: string, given: PoolSettings<ClientPool>): { ids: readonly number[]; created: boolean } {
+  /** The pool in each arena. Undefined when others made it anew meanwhile: look again. */
+  #openIds(
+    name: string,
+    given: PoolSettings<ClientPool>,
+  ): { ids: readonly number[]; created: boolean } | undefined {
     const { codec, pam } = poolDefaults(given, this.#settings);
     const flags = (given.kind === 'persistent' ? PERSISTENT : 0) | (given.shared === undefined ? 0 : SHARED);
     let created = false;
@@ -111,6 +119,7 @@ export class Client {
       let id = this.#arenas.run(arena, open);
       for (let tries = 0; id === STALE && tries < OPEN_TRIES_MAX; tries++) {
         const stale = arena.wasm.poolStale();
+        if (hasLiveTwin(this.#arenas.all[0], arena, stale)) return undefined;
         this.#arenas.run(arena, () => arena.wasm.removePool(stale));
         id = this.#arenas.run(arena, open);
       }

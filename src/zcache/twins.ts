@@ -16,9 +16,8 @@ export function settleTwins(arenas: Arenas): void {
   const [first, ...others] = arenas.all;
   if (others.length === 0) return;
   for (const arena of others) {
-    for (const { id, address } of poolsOf(arena)) {
-      const twin = arena.word(address + arena.layout.P_TWIN);
-      if (!isLive(first, twin)) arenas.run(arena, () => arena.wasm.removePool(id));
+    for (const { id } of poolsOf(arena)) {
+      if (!hasLiveTwin(first, arena, id)) arenas.run(arena, () => arena.wasm.removePool(id));
     }
     for (const { id, name } of clientsOf(arena)) {
       if (clientsOf(first).some((client) => client.name === name)) continue;
@@ -28,7 +27,17 @@ export function settleTwins(arenas: Arenas): void {
   }
 }
 
-function isLive(arena: Arena, pool: number): boolean {
+/**
+ * Whether the pool that a pool of another arena belongs to is there. Once it is not it never will be, so then the pool
+ * may be removed.
+ */
+export function hasLiveTwin(first: Arena, arena: Arena, pool: number): boolean {
+  const address = arena.wasm.poolFrame(pool) >>> 0;
+  return address !== 0 && isLive(first, arena.word(address + arena.layout.P_TWIN));
+}
+
+/** Whether a pool is there and not being destroyed. */
+export function isLive(arena: Arena, pool: number): boolean {
   const address = arena.wasm.poolFrame(pool) >>> 0;
   return address !== 0 && arena.word(address + arena.layout.P_STATE) === POOL_LIVE;
 }
