@@ -2,8 +2,10 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { listStores, Oid, open, removeStore, type Store } from '../../src/zcache/index.ts';
@@ -11,6 +13,10 @@ import { listStores, Oid, open, removeStore, type Store } from '../../src/zcache
 const pathOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const MAIN = pathOf('../../src/cli/main.ts');
 const USER = pathOf('./store-user.ts');
+
+/** What a pipe takes before its writer has to wait: somewhat less than the most, as pages are not filled to the end. */
+const PIPE_BYTES_MIN = 60_000;
+const PIPE_BYTES_MAX = 65_536;
 
 /** A directory of its own: the stores of others are none of our business. */
 const directory = mkdtempSync('/dev/shm/tmem-tools-');
@@ -181,6 +187,33 @@ describe('tmem stat', () => {
     const [code] = await once(child, 'exit');
     expect([code, stderr]).toEqual([0, '']);
     expect(store.stats().store).toMatchObject({ threads_attached: 1, threads_recovered: 0 });
+  });
+
+  test('that watches ends in order when its reader has stopped reading', async () => {
+    const { name, store } = filled();
+    // So many that the first object is more than a pipe takes.
+    for (let i = 0; i < 50; i++) store.client(`client ${i}`);
+    expect(tmem('stat', name, '--json').stdout.length).toBeGreaterThan(PIPE_BYTES_MAX);
+    const fifo = join(directory, 'fifo');
+    expect(spawnSync('mkfifo', [fifo]).status).toBe(0);
+    const unread = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    try {
+      const child = spawn(
+        process.execPath,
+        [MAIN, 'stat', name, '--watch', '0.1', '--json', '--directory', directory],
+        { env: environment, stdio: ['ignore', unread, 'inherit'] },
+      );
+      children.push(child);
+      const written = () =>
+        Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${child.pid}/io`, 'utf8'))?.[1]);
+      while (written() < PIPE_BYTES_MIN) await setTimeout(50);
+      child.kill('SIGTERM');
+      const [code] = await once(child, 'exit');
+      expect(code).toBe(0);
+      expect(store.stats().store).toMatchObject({ threads_attached: 1, threads_recovered: 0 });
+    } finally {
+      closeSync(unread);
+    }
   });
 
   test('that watches says so when its store is removed', async () => {
