@@ -39,8 +39,10 @@ const ACCESS_BITS = 0o777;
 
 /** Most thread slots of a store: their locks are bytes 0 to 127 of the file. */
 export const SLOTS_MAX = 128;
+/** Held by the thread that looks after the store for all. */
+export const CARETAKER_BYTE = SLOTS_MAX;
 /** Held by the thread that watches the memory pressure for all. */
-export const SHRINKER_BYTE = SLOTS_MAX;
+export const SHRINKER_BYTE = SLOTS_MAX + 1;
 
 /** Names become part of a file name: nothing that a shell or a path takes for something else. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -117,6 +119,10 @@ export class StoreFile {
   readonly path: string;
   readonly #descriptor: number;
   readonly #libc: Libc;
+  /** Memories that lie over a file without a name. */
+  readonly #draftMemories: ArenaMemory[] = [];
+  /** A new file that was not published: nobody else has it. */
+  #isDraft = false;
   #closed = false;
 
   private constructor(path: string, descriptor: number, calls: Libc) {
@@ -139,7 +145,9 @@ export class StoreFile {
     } catch (cause) {
       throw directoryError(directory, (cause as Error).message, cause);
     }
-    return StoreFile.#checked(path, descriptor, calls, 0);
+    const file = StoreFile.#checked(path, descriptor, calls, 0);
+    file.#isDraft = true;
+    return file;
   }
 
   /**
@@ -154,7 +162,8 @@ export class StoreFile {
       descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
-      if (code === 'ENOENT') return undefined;
+      // A directory that is none is told by who would create the file there.
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
       const why = code === 'ELOOP' ? 'is a symbolic link' : `cannot be opened (${message})`;
       throw new TmemError('TMEM_ERR_STORE_FILE', `${path} ${why}; it was left alone`, { cause });
     }
@@ -237,6 +246,7 @@ export class StoreFile {
       closeSync(mapped);
     }
     this.#libc.dontDump(address, bytes);
+    if (this.#isDraft) this.#draftMemories.push(memory);
   }
 
   /** Locks bytes; false when another descriptor has one of them. Never waits. */
@@ -260,15 +270,20 @@ export class StoreFile {
    */
   publish(): boolean {
     const errno = this.#libc.link(this.#descriptor, this.path);
-    if (errno === 0) return true;
+    if (errno === 0) {
+      this.#isDraft = false;
+      return true;
+    }
     if (errno === ERRNO.EEXIST) return false;
     throw directoryError(this.path, `the file cannot be linked (errno ${errno})`);
   }
 
-  /** Gives up the locks with the descriptor. Idempotent. */
+  /** Gives up the locks with the descriptor. A draft is gone then, and its memory the system's. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // Else the file would live until the memory over it is collected.
+    if (this.#isDraft) for (const { buffer } of this.#draftMemories) this.#libc.unmap(buffer);
     closeSync(this.#descriptor);
   }
 }
