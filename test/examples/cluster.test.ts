@@ -23,7 +23,7 @@ interface Result {
   replacements: number[];
 }
 
-test('the cluster example answers while its workers are killed, and a new worker starts with a warm cache', async () => {
+test('the cluster example answers while workers are killed; the new ones start warm', async () => {
   const args = ['--no-warnings', EXAMPLE, '--demo', '--seconds', String(SECONDS)];
   const running = promisify(execFile)(process.execPath, args, { timeout: TIMEOUT_MS });
   const storeFiles = () => {

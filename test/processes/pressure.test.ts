@@ -10,7 +10,7 @@ const HOG_BYTES = 224 * MIB;
 /** Slow: the margin that the shrinker keeps (64 MiB) then lasts for a second of a busy machine. */
 const HOG_BYTES_A_SECOND = 64 * MIB;
 
-test('under the limit of a control group a full store gives way before the kernel kills, and keeps what is persistent', async ({
+test('a full store gives way to a control group before the kernel kills, and keeps persistent pages', async ({
   skip,
 }) => {
   const group = MemoryGroup.create(LIMIT_BYTES);
