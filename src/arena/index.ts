@@ -13,6 +13,7 @@ export {
   readHeader,
 } from './named.ts';
 export {
+  CARETAKER_BYTE,
   checkDirectory,
   checkedStoreName,
   type FileIdentity,

@@ -7,7 +7,7 @@ import {
   checkStore,
   listStores,
   type NamedStore,
-  open,
+  openForLooking,
   removeStore,
   type Store,
 } from '../zcache/index.ts';
@@ -28,7 +28,7 @@ export interface Stores {
 
 export const namedStores: Stores = {
   list: (directory) => listStores(directory),
-  attach: (name, directory) => open({ name, directory }),
+  attach: openForLooking,
   remove: (name, directory, force) => removeStore(name, { directory, force }),
   check: (name, directory) => checkStore(name, { directory }),
 };

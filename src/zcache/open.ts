@@ -60,6 +60,22 @@ export function open(options: StoreOptions): Store {
   throw new TmemError('TMEM_ERR_BUSY', `open: '${place.name}' is created and removed all the time by others`);
 }
 
+/**
+ * Attaches to a named store as a tool does that only looks at it: without a part in looking after it (caretaker.ts).
+ *
+ * @throws TmemError as open, for a store that exists
+ */
+export function openForLooking(name: string, directory: string): Store {
+  checkPlatform();
+  const place = { name: checkedStoreName(name), directory: checkedDirectory(directory) };
+  for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+    const store = attachByName(place, { name }, false);
+    if (store !== undefined) return store;
+    if (!existsSync(pathOf(place, { name }))) break;
+  }
+  throw new TmemError('TMEM_ERR_NO_STORE', `there is no store '${name}' in ${directory}`);
+}
+
 /** A store whose file nobody sees until it is published. */
 export interface Draft {
   readonly store: Store;
@@ -186,7 +202,7 @@ function arenaSizes(settings: StoreSettings): ArenaSizes {
 // ---- by name ----------------------------------------------------------------------------------------------------
 
 /** Undefined when there is no such store. */
-function attachByName(place: Place, options: StoreOptions): Store | undefined {
+function attachByName(place: Place, options: StoreOptions, isTended = true): Store | undefined {
   const file = StoreFile.open(pathOf(place, options));
   if (file === undefined) return undefined;
   return closingOnError(file, () => {
@@ -199,7 +215,7 @@ function attachByName(place: Place, options: StoreOptions): Store | undefined {
       checkSizes(named, settings, file);
       arenas.recover();
       if (settings.prefault && options.prefault === true) prefault(named, file);
-      return opened(arenas, settings, module, { name: place.name, isNew: false });
+      return opened(arenas, settings, module, { name: place.name, isNew: false, isTended });
     } catch (error) {
       arenas.close();
       throw error;
@@ -309,7 +325,7 @@ export function attach(token: StoreToken): Store {
   const { settings, module, file } = full as FullToken;
   const arenas =
     file === undefined ? attachPrivate(full as FullToken) : attachShared(full as FullToken, file);
-  return opened(arenas, settings, module, { name: file?.name, isNew: false, isShared: true });
+  return opened(arenas, settings, module, { name: file?.name, isNew: false, isTended: false });
 }
 
 function attachPrivate({ module, memories, settings }: FullToken): Arenas {
@@ -360,17 +376,17 @@ function attachShared({ module, memories }: FullToken, shared: NonNullable<FullT
 interface Opened {
   readonly name: string | undefined;
   readonly isNew: boolean;
-  /** By a token: the thread that gave it looks after the store. */
-  readonly isShared?: boolean;
+  /** Whether this thread has a part in looking after the store; not by a token: the one that gave it does. */
+  readonly isTended?: boolean;
 }
 
 function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
-  const { name, isNew, isShared = false } = about;
+  const { name, isNew, isTended = true } = about;
   publish('tmem:store:open', () => ({
     ...{ attached: !isNew, name: name ?? null, thread: threadId },
     ...{ memoryBytes: settings.memory, arenas: settings.arenas },
   }));
-  const caretaker = isShared ? undefined : new Caretaker(arenas);
+  const caretaker = isTended ? new Caretaker(arenas) : undefined;
   const store = new Store({ arenas, settings, module, name, isNew, caretaker });
   caretaker?.start(store, settings.shrinker);
   return store;

@@ -52,6 +52,7 @@ const names: Record<string, readonly string[]> = {
     'listStores',
     'open',
     'openDraft',
+    'openForLooking',
     'prometheusText',
     'publish',
     'removeStore',
