@@ -8,6 +8,7 @@ import { openDraft } from '../../src/zcache/index.ts';
 import { arenasOf } from '../../src/zcache/store.ts';
 import * as damage from './damage.ts';
 import * as pages from './pages.ts';
+import { poisonUnbacked } from './poison.ts';
 
 /** The code of the error that a call ends with; undefined when it succeeds. */
 export function codeOf(call: () => unknown): string | undefined {
@@ -33,7 +34,7 @@ export const tools = {
   ...pages,
   ...damage,
   ...{ openDraft, arenasOf, Libc, libc, ArenaAbort },
-  ...{ codeOf, beforeCall },
+  ...{ codeOf, beforeCall, poisonUnbacked },
   /** Says something to the parent in the middle of a call. */
   tell: (text: string): void => void process.send?.({ told: text }),
   /** What one call leaves for the next. */
