@@ -7,6 +7,7 @@
 //
 // Frames move between three states: in use -> free (in the bitmap) -> unbacked (counted in H_UNBACKED, in no list).
 // The host's calls take some 100 microseconds and are made under BACKING_LOCK alone, or with locks that come before it.
+// Giving back holds RECLAIM_LOCK, too: reclaim looks into frames that their owners may let go of at the same time.
 
 import { clearBacked, isBacked, nextUnbacked, previousUnbacked, setBacked, unbackedRun } from './backed-bits';
 import { PLENTY_FRAMES, freeTakeWord, freeTakenWord, setFree } from './free-frames';
@@ -24,6 +25,7 @@ import {
   H_LOW_EDGE,
   H_UNBACKED,
   H_UNBACK_HAND,
+  RECLAIM_LOCK,
 } from './layout';
 import { lock, unlock } from './lock';
 
@@ -101,6 +103,7 @@ export function unbackFrames(frames: u32): u32 {
 }
 
 function unbackWord(most: u32): u32 {
+  lock(RECLAIM_LOCK);
   lock(BACKING_LOCK);
   lock(FRAME_LOCK);
   let bits = freeTakeWord(load<u32>(H_UNBACK_HAND), min(most, WORD_FRAMES));
@@ -119,6 +122,7 @@ function unbackWord(most: u32): u32 {
   }
   store<u64>(H_GIVEN_BACK, load<u64>(H_GIVEN_BACK) + given);
   unlock(BACKING_LOCK);
+  unlock(RECLAIM_LOCK);
   return given;
 }
 

@@ -108,9 +108,9 @@ function leads(number: u32): bool {
 /** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
 export function slotRelease(): void {
   atomic.store<u32>(mySlot + S_THREAD_ID, NO_THREAD);
-  // What an abandoned operation left is still to be recovered.
-  const abandoned = (atomic.load<u32>(mySlot + S_STATE) & 0xff) == SLOT_ABANDONED;
-  atomic.store<u32>(mySlot + S_STATE, abandoned ? SLOT_DEAD : SLOT_FREE);
+  // What was unwound in the middle, an operation or a recovery, is still to be recovered.
+  const clean = (atomic.load<u32>(mySlot + S_STATE) & 0xff) == SLOT_IDLE;
+  atomic.store<u32>(mySlot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
   mySlot = 0;
 }
 

@@ -11,7 +11,7 @@
 // dead thread left reachable are taken out on the way.
 
 import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
-import { clientAddress, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
+import { clientAddress, frameDisown, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
 import { closeGate, leaveGate, openGate, recoveryIsNeeded, waitForOthers } from '../memory/gate';
 import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
 import {
@@ -54,6 +54,7 @@ import {
   ROOTS,
   SLOT_ABANDONED,
   SLOT_IDLE,
+  SLOT_RECOVERING,
 } from '../memory/layout';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
 import { slotFollow, slotLead, slotSettle } from '../memory/slot';
@@ -91,12 +92,14 @@ import { LEAF_ENTRIES, TREE_LEVEL_MAX, clearBit, leafCapacity, nodeLevel, setBit
 export function recover(always: bool, waitMs: u32): bool {
   if (!closeGate(waitMs)) return false;
   const before = slotLead();
+  // This thread's own recovery, unwound in the middle: the gate stayed closed, and stays so until one ends.
+  const halfDone = before == SLOT_RECOVERING;
   if (!waitForOthers(waitMs)) {
     slotFollow(before);
-    leaveGate();
+    if (!halfDone) leaveGate();
     abortOperation(ABORT_GATE, 0);
   }
-  const needed = always || before == SLOT_ABANDONED || recoveryIsNeeded();
+  const needed = always || halfDone || before == SLOT_ABANDONED || recoveryIsNeeded();
   if (needed) {
     rebuild();
     const threads = load<u32>(H_THREADS);
@@ -178,7 +181,7 @@ function settleFrames(): void {
     const kind = entry & 15;
     if (kind == KIND_SLAB_EPH || kind == KIND_SLAB_PERS) slabForget(frame);
     else if (kind == KIND_ZBUD_EPH || kind == KIND_ZBUD_PERS) zbudUnmark(frame);
-    else if (kind == KIND_FIXED || !isNamed(frame, kind, entry >>> 16)) store<u32>(frameEntry(frame), 0);
+    else if (kind == KIND_FIXED || !isNamed(frame, kind, entry >>> 16)) frameDisown(frame, kind);
   }
 }
 
