@@ -210,6 +210,11 @@ export class StoreFile {
     return fstatSync(this.#descriptor).nlink > 0;
   }
 
+  /** Whether it had a name and lost it. A draft has none until it is published. */
+  get isGone(): boolean {
+    return !this.#isDraft && !this.isLinked;
+  }
+
   setBytes(bytes: number): void {
     ftruncateSync(this.#descriptor, bytes);
   }

@@ -25,7 +25,6 @@ export class Caretaker {
   readonly #arenas: Arenas;
   /** Bytes of the file whose locks this thread has. */
   readonly #held = new Set<number>();
-  #wasLinked = false;
   #isGone = false;
   #round: NodeJS.Timeout | undefined;
   #shrinker: Shrinker | undefined;
@@ -84,9 +83,7 @@ export class Caretaker {
   #look(): void {
     const { thread } = this.#arenas;
     if (thread === undefined || this.#arenas.closed) return;
-    // A draft has no name until it is published.
-    this.#wasLinked ||= thread.file.isLinked;
-    if (this.#wasLinked && !this.#isGone && !thread.file.isLinked) {
+    if (!this.#isGone && thread.file.isGone) {
       this.#isGone = true;
       publish('tmem:store:gone', () => ({ path: thread.file.path }));
     }
