@@ -119,6 +119,7 @@ export {
   poolWalk,
   recoverNow,
   removePool,
+  setClientWord,
   setCodec,
   shrinkBy,
   trimClient,

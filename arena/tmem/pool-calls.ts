@@ -9,11 +9,11 @@ import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';
 import { begin, handlePool, handlePoolId } from './handle';
 import {
-  E_GONE,
   E_NO_MEMORY,
   clientForget,
   clientIdOf,
   clientOpen,
+  clientSetWord,
   isMember,
   poolOfName,
   poolOpen,
@@ -47,8 +47,15 @@ export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
 /** 1 = forgotten (or was so already), 0 = pools or frames are left. */
 export function forgetClient(client: u32): i32 {
   enter(0);
-  const id = clientIdOf(client);
-  const done = id == 0 || clientForget(id);
+  const done = clientForget(client);
+  leave();
+  return done ? 1 : 0;
+}
+
+/** Sets a word of a client's frame: 1, or 0 when the client is gone. */
+export function setClientWord(client: u32, offset: u32, value: u32): i32 {
+  enter(0);
+  const done = clientSetWord(client, offset, value);
   leave();
   return done ? 1 : 0;
 }
@@ -59,14 +66,11 @@ export function openPool(
   twin: u32,
 ): i32 {
   enter(0);
-  const owner = clientIdOf(client);
   const name = callArguments();
   const uuid = byUuid != 0 ? name + 64 : 0;
-  let id = owner == 0
-    ? E_GONE
-    : poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
-  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(owner, true); i++) {
-    id = poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
+  let id = poolOpen(client, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
+  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(clientIdOf(client), true); i++) {
+    id = poolOpen(client, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
   }
   leave();
   return id;

@@ -51,6 +51,7 @@ export interface ArenaFunctions {
 
   openClient(nameLength: U32, weight: U32, capFrames: U32): number;
   forgetClient(client: U32): number;
+  setClientWord(client: U32, offset: U32, value: U32): number;
   openPool(
     client: U32,
     nameLength: U32,

@@ -192,10 +192,7 @@ export class Client {
   setWeight(weight: number): void {
     this.#check();
     const checked = clientOptions({ weight }).weight ?? 0;
-    this.#setField(
-      ({ layout }) => layout.C_WEIGHT,
-      () => checked,
-    );
+    this.#setField(({ layout }) => layout.C_WEIGHT, checked);
   }
 
   /** Most bytes of frames the client may hold (null = no cap). What is ephemeral above it is evicted at once. */
@@ -203,10 +200,7 @@ export class Client {
     this.#check();
     const bytes = cap === null ? null : (clientOptions({ cap }).cap ?? null);
     const frames = capFrames(bytes, this.#arenas.all.length);
-    this.#setField(
-      ({ layout }) => layout.C_CAP_FRAMES,
-      () => frames,
-    );
+    this.#setField(({ layout }) => layout.C_CAP_FRAMES, frames);
     for (const [at, arena] of this.#arenas.all.entries()) {
       this.#arenas.run(arena, () => arena.wasm.trimClient(this.ids[at]));
     }
@@ -223,16 +217,14 @@ export class Client {
 
   #setFrozen(frozen: boolean): void {
     this.#check();
-    this.#setField(
-      ({ layout }) => layout.C_FROZEN,
-      () => (frozen ? 1 : 0),
-    );
+    this.#setField(({ layout }) => layout.C_FROZEN, frozen ? 1 : 0);
     publish('tmem:store:freeze', () => ({ client: this.name, frozen }));
   }
 
-  #setField(offset: (arena: Arena) => number, value: () => number): void {
+  #setField(offset: (arena: Arena) => number, value: number): void {
     for (const [at, arena] of this.#arenas.all.entries()) {
-      arena.setWord((arena.wasm.clientFrame(this.ids[at]) >>> 0) + offset(arena), value());
+      const set = () => arena.wasm.setClientWord(this.ids[at], offset(arena), value);
+      if (this.#arenas.run(arena, set) === 0) throw this.#gone();
     }
   }
 
