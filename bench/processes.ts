@@ -32,6 +32,7 @@ const TARGETS: readonly Target[] = [
   { field: 'hit_ratio_shared' },
   { field: 'hit_ratio_private' },
   { field: 'recovery_ms_p99', most: 500 },
+  { field: 'recovery_ms_p99_cpu' },
   { field: 'memory_bound_file_share', most: 1 },
   { field: 'memory_bound_process_mib', most: 32 },
   { field: 'returned_bytes' },
