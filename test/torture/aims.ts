@@ -31,3 +31,27 @@ export const AIMS: readonly Aim[] = [
   { name: 'bury', calls: ['slotBury'], hostCalls: ['tmemIsDead'], passing: 1, weight: 2 },
   { name: 'release', calls: ['slotRelease'], passing: 0, weight: 1, leaves: true },
 ];
+
+/** Which aim comes next: each of them once, then as often as their weights say; one that was not met comes again. */
+export class AimBag {
+  readonly #next: (below: number) => number;
+  readonly #waiting: number[] = AIMS.map((_, aim) => aim);
+
+  constructor(next: (below: number) => number) {
+    this.#next = next;
+  }
+
+  draw(): number {
+    if (this.#waiting.length === 0) {
+      for (const [aim, { weight }] of AIMS.entries()) {
+        for (let i = 0; i < weight; i++) this.#waiting.push(aim);
+      }
+    }
+    return this.#waiting.splice(this.#next(this.#waiting.length), 1)[0]!;
+  }
+
+  /** The process of this aim ended without meeting it. */
+  missed(aim: number): void {
+    this.#waiting.push(aim);
+  }
+}

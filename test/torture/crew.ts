@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { AIMS, type Aim } from './aims.ts';
+import { AIMS, type AimBag } from './aims.ts';
 import type { ChildTask } from './game.ts';
 import { LANES, RECORDS, type SharedArea } from './shared-area.ts';
 
@@ -23,15 +23,13 @@ const AIM_LIFE_MS = 900;
 const ALL_EVERY = 14;
 /** One of so many lives ends at the start; has an aim; has a worker. */
 const START_EVERY = 10;
-const AIMED_OF = { aims: 4, lives: 10 };
+const AIMED_OF = { aims: 5, lives: 10 };
 const WORKER_EVERY = 2;
 /** Recoverers that are killed one after the other. */
 const CHAIN_MAX = 3;
 /** Everybody works on after the last kill. */
 const LAST_WORK_MS = 40;
 const ERROR_CHARACTERS_MAX = 4000;
-/** Numbers of aims, each as often as it is to be chosen. */
-const DRAWN_AIMS = AIMS.flatMap(({ weight }, aim) => Array<number>(weight).fill(aim));
 const RECOVERY_AIM = AIMS.findIndex(({ name }) => name === 'recovery');
 
 export interface CrewPlan {
@@ -42,7 +40,8 @@ export interface CrewPlan {
   readonly scene: number;
   readonly hasArchive: boolean;
   readonly baseId: number;
-  readonly aims: boolean;
+  /** Undefined: nobody has an aim. */
+  readonly aims: AimBag | undefined;
   readonly next: (below: number) => number;
 }
 
@@ -50,7 +49,9 @@ interface Member {
   readonly child: ChildProcess;
   readonly exited: Promise<unknown>;
   readonly lanes: readonly number[];
-  readonly aim: Aim | undefined;
+  readonly aim: number | undefined;
+  /** It was killed from outside. */
+  isKilled: boolean;
   /** When it is killed; undefined: not known yet. */
   killMs: number | undefined;
   /** Operations before that. */
@@ -85,12 +86,12 @@ export class Crew {
         await pause(LOOK_MS);
         const due = this.#due();
         if (due.length > 0 && this.#plan.next(ALL_EVERY) === 0) await this.#killAll();
-        else for (const member of due) member.child.kill('SIGKILL');
+        else for (const member of due) kill(member);
       }
       await this.#end();
     } finally {
       const left = this.#running();
-      for (const { child } of left) child.kill('SIGKILL');
+      for (const member of left) kill(member);
       await Promise.all(left.map(({ exited }) => exited));
     }
     return { kills: this.#kills, hangs: this.#hangs, failures: this.#failures };
@@ -104,8 +105,8 @@ export class Crew {
     const { aims, next } = this.#plan;
     for (const [place, member] of this.#members.entries()) {
       if (member !== undefined) continue;
-      const isAimed = aims && next(AIMED_OF.lives) < AIMED_OF.aims;
-      this.#start(place, isAimed ? DRAWN_AIMS[next(DRAWN_AIMS.length)] : undefined);
+      const isAimed = next(AIMED_OF.lives) < AIMED_OF.aims;
+      this.#start(place, isAimed ? aims?.draw() : undefined);
     }
   }
 
@@ -127,7 +128,7 @@ export class Crew {
     const lanes = task.workerLane === undefined ? [place] : [place, task.workerLane];
     const member: Member = {
       ...{ child, exited: once(child, 'close'), lanes, isEnded: false, error: '' },
-      aim: aim === undefined ? undefined : AIMS[aim],
+      ...{ aim, isKilled: false },
       killMs: diesAtStart ? startMs + next(START_LIFE_MS) : undefined,
       lifeOperations: LIFE_OPERATIONS.least + next(LIFE_OPERATIONS.most - LIFE_OPERATIONS.least),
       firstRecord: undefined,
@@ -145,11 +146,15 @@ export class Crew {
     member.isEnded = true;
     for (const lane of member.lanes) this.#area.endLife(lane);
     this.#members[place] = undefined;
+    const { aim, isKilled } = member;
+    const isMet = signal === 'SIGKILL' && !isKilled;
+    if (aim !== undefined && !isMet) this.#plan.aims?.missed(aim);
     if (signal === 'SIGKILL') {
       this.#kills++;
       return;
     }
-    if (code === 0 && (this.#area.isStopped || member.aim?.leaves)) return;
+    const mayLeave = this.#area.isStopped || (aim !== undefined && AIMS[aim]!.leaves === true);
+    if (code === 0 && mayLeave) return;
     // What it wrote comes before 'close'.
     void member.exited.then(() => {
       this.#failures.push(`process ${place} ended with ${signal ?? code}: ${member.error}`);
@@ -186,14 +191,14 @@ export class Crew {
   async #killAll(): Promise<void> {
     const { aims, next } = this.#plan;
     const all = this.#running();
-    for (const { child } of all) child.kill('SIGKILL');
+    for (const member of all) kill(member);
     await Promise.all(all.map(({ exited }) => exited));
-    for (let i = aims ? next(CHAIN_MAX + 1) : 0; i > 0; i--) {
+    for (let i = aims === undefined ? 0 : next(CHAIN_MAX + 1); i > 0; i--) {
       const member = this.#start(0, RECOVERY_AIM);
       while (!member.isEnded && this.#hangs.length === 0) {
         await pause(LOOK_MS);
         // There was nothing to recover.
-        if (this.#area.beats(0) > 0) member.child.kill('SIGKILL');
+        if (this.#area.beats(0) > 0) kill(member);
         this.#due();
       }
     }
@@ -217,11 +222,16 @@ export class Crew {
     this.#area.stop();
     const patience = setTimeout(() => {
       this.#hangs.push('a process does not stop');
-      for (const { child } of this.#running()) child.kill('SIGKILL');
+      for (const member of this.#running()) kill(member);
     }, HANG_MS);
     await Promise.all(this.#running().map(({ exited }) => exited));
     clearTimeout(patience);
   }
+}
+
+function kill(member: Member): void {
+  member.isKilled = true;
+  member.child.kill('SIGKILL');
 }
 
 function pause(durationMs: number): Promise<void> {

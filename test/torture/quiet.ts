@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Arena } from '../../src/arena/index.ts';
-import { open, type Store } from '../../src/index.ts';
+import { checkStore, open, type Store } from '../../src/index.ts';
 import { arenasOf } from '../../src/zcache/store.ts';
 import { PATCHES } from '../threads/history.ts';
 import { KIND, OperationLog, RESULT } from '../threads/operation-log.ts';
@@ -127,6 +127,8 @@ export function lookAround(
   hasArchive: boolean,
   isOld: (id: number) => boolean,
 ): Found {
+  const { sound, findings } = checkStore(place.name, { directory: place.directory });
+  if (!sound) throw new Error(`a check of the store finds: ${findings.join('; ')}`);
   using store = openStore(place);
   const arenas = arenasOf(store).all;
   const { leakedBytes, problems } = compareAccounts(store, arenas);

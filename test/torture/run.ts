@@ -6,6 +6,7 @@ import { LANES } from './shared-area.ts';
 import { Torture } from './torture.ts';
 
 const KILLS_A_ROUND = 40;
+const ROUNDS_A_STORE = 4;
 /** Results that have to be 0. */
 const NEVER = ['stale', 'lost_persistent', 'torn', 'leaked_bytes', 'hangs', 'failures'] as const;
 
@@ -32,6 +33,7 @@ const result = await new Torture({
   processes: whole('processes', values.processes, LANES),
   seed: whole('seed', values.seed, 2 ** 31),
   killsARound: KILLS_A_ROUND,
+  roundsAStore: ROUNDS_A_STORE,
   directory: values.directory,
   say: (line) => console.error(line),
 }).run();

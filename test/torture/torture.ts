@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { instrumentedBinary } from '../threads/instrumented-module.ts';
 import { numbers } from '../threads/workload.ts';
-import { AIMS } from './aims.ts';
+import { AIMS, AimBag } from './aims.ts';
 import { Crew } from './crew.ts';
 import { bytesLeft, fillArchive, lookAround, type Place } from './quiet.ts';
 import { SCENES } from './scenes.ts';
@@ -14,8 +14,6 @@ import { LANES, RECORDS, SharedArea } from './shared-area.ts';
 import { timeRecoveries } from './trigger.ts';
 import { judge, type Known } from './verdict.ts';
 
-/** Rounds that one store lives for. */
-const ROUNDS_A_STORE = 4;
 /** Every so many rounds there are no aimed kills: their code is slow, and makes others wait. */
 const PLAIN_EVERY = 4;
 /** Two halves of the ids of pages, for every other round. */
@@ -28,6 +26,8 @@ export interface TortureOptions {
   readonly processes: number;
   readonly seed: number;
   readonly killsARound: number;
+  /** Rounds that one store lives for. */
+  readonly roundsAStore: number;
   /** Where stores and logs are made: a directory in memory. */
   readonly directory: string;
   readonly say: (line: string) => void;
@@ -69,11 +69,13 @@ export class Torture {
   readonly #next: (below: number) => number;
   readonly #result: TortureResult;
   readonly #durationsUs: number[] = [];
+  readonly #aims: AimBag;
   #known: Known = new Map();
 
   constructor(options: TortureOptions) {
     this.#options = options;
     this.#next = numbers(options.seed);
+    this.#aims = new AimBag(this.#next);
     this.#result = {
       ...{ seed: options.seed, seconds: 0, processes: options.processes, rounds: 0 },
       ...{ kills: 0, process_kills: 0, worker_kills: 0, aimed_kills: 0 },
@@ -112,7 +114,7 @@ export class Torture {
     const sceneNumber = number % SCENES.length;
     const place: Place = { directory: own, name: `torture-${number}`, scene: SCENES[sceneNumber]! };
     this.#known = new Map();
-    for (let round = 0; round < ROUNDS_A_STORE && !isOver(); round++) {
+    for (let round = 0; round < this.#options.roundsAStore && !isOver(); round++) {
       await this.#round(own, area, place, sceneNumber, round > 0);
       // The first round is without, because in it the processes themselves make the store.
       if (round === 0) fillArchive(place);
@@ -137,7 +139,7 @@ export class Torture {
     area.clear();
     const crew = new Crew(area, {
       ...{ processes, own, name: place.name, scene, hasArchive, next: this.#next },
-      ...{ baseId: 1 + half * HALF_IDS, aims: !isPlain },
+      ...{ baseId: 1 + half * HALF_IDS, aims: isPlain ? undefined : this.#aims },
     });
     const ended = await crew.work(killsARound);
     result.process_kills += ended.kills;

@@ -11,7 +11,7 @@ type Call = (...values: never[]) => unknown;
 type Env = Record<string, WebAssembly.Memory | Call>;
 
 /** Accesses of a call that nobody has seen yet. */
-const ACCESSES_FIRST = 60;
+const ACCESSES_FIRST = 12;
 /** Accesses after a call of the host that may still be hit. */
 const ACCESSES_AFTER = 400;
 const WASM_PAGE_BYTES = 65_536;
