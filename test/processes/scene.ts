@@ -171,6 +171,21 @@ export class Child {
     this.process.send({ id: ++this.#calls, source: call.toString(), args });
   }
 
+  /** Runs a function in which the child kills itself; fails when it returns or throws instead. */
+  async dies<Args extends unknown[]>(
+    call: (tools: Tools, ...args: Args) => unknown,
+    ...args: Args
+  ): Promise<void> {
+    await this.run(call, ...args).then(
+      () => {
+        throw new Error('the child lived on');
+      },
+      (error: ChildError) => {
+        if (this.process.signalCode !== 'SIGKILL') throw error;
+      },
+    );
+  }
+
   /** Waits until the child said something (tools.tell). */
   async told(text: string): Promise<void> {
     await until(() => {

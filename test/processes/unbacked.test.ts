@@ -91,11 +91,10 @@ describe('frames without memory', () => {
       store.shrink(1000);
       store.giveBack(1500);
     }, scene.place);
-    maker.begin(({ open, poolOf, putPages, beforeCall }, place) => {
+    await maker.dies(({ open, poolOf, putPages, beforeCall }, place) => {
       beforeCall('allocate', () => process.kill(process.pid, 'SIGKILL'));
       putPages(poolOf(open(place)), 10_000, 1000);
     }, scene.place);
-    await maker.exit;
     const child = await scene.child();
     const found = await child.run(
       async (tools, place, saved) => {
