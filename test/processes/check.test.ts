@@ -57,6 +57,17 @@ describe('a sound store', () => {
     expect(checkStore(scene.name)).toMatchObject({ sound: true, findings: [], pages });
   });
 
+  test('may have destroyed pools and flushed objects that wait to be freed', () => {
+    const scene = newScene();
+    const { store } = filled(scene);
+    // What has more nodes than are freed at once.
+    const large = tools.Oid.fromNumbers(8);
+    for (let i = 0; i < 200; i++) poolOf(store).put(large, i * 64, Buffer.from(`page ${i}`));
+    expect(poolOf(store).flushObject(large)).toBe(200);
+    poolOf(store, 'zbud', { kind: 'ephemeral' }).destroy();
+    expect(checkStore(scene.name)).toMatchObject({ sound: true, findings: [] });
+  });
+
   test('is byte for byte as before, but for the slots of threads', () => {
     const scene = newScene();
     const { store, arena } = filled(scene);
