@@ -27,6 +27,8 @@ const { values } = parseArgs({
   },
 });
 const { seconds = values.kills === undefined ? '60' : undefined, kills } = values;
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 const result = await new Torture({
   seconds: seconds === undefined ? Number.POSITIVE_INFINITY : whole('seconds', seconds, 1_000_000),
   kills: kills === undefined ? Number.POSITIVE_INFINITY : whole('kills', kills, 100_000_000),
@@ -36,6 +38,7 @@ const result = await new Torture({
   roundsAStore: ROUNDS_A_STORE,
   directory: values.directory,
   say: (line) => console.error(line),
+  signal: stop.signal,
 }).run();
 if (values.json) console.log(JSON.stringify(result));
 else for (const [name, value] of Object.entries(result)) console.log(name, JSON.stringify(value));

@@ -20,7 +20,7 @@ const PLAIN_EVERY = 4;
 const HALF_IDS = RECORDS * LANES;
 
 export interface TortureOptions {
-  /** It ends after the round in which one of these is reached. */
+  /** It ends after the round in which one of these two is reached. */
   readonly seconds: number;
   readonly kills: number;
   readonly processes: number;
@@ -31,6 +31,8 @@ export interface TortureOptions {
   /** Where stores and logs are made: a directory in memory. */
   readonly directory: string;
   readonly say: (line: string) => void;
+  /** Ends it, too. */
+  readonly signal?: AbortSignal;
 }
 
 export interface TortureResult {
@@ -89,14 +91,15 @@ export class Torture {
 
   async run(): Promise<TortureResult> {
     const startMs = performance.now();
-    const { directory, seconds, kills, say } = this.#options;
+    const { directory, seconds, kills, say, signal } = this.#options;
     const own = mkdtempSync(join(directory, 'tmem-torture-'));
     const result = this.#result;
     try {
       writeFileSync(join(own, 'arena.wasm'), await instrumentedBinary());
       const area = SharedArea.map(join(own, 'logs'), true);
       timeRecoveries(area);
-      const isOver = () => (performance.now() - startMs) / 1000 >= seconds || result.kills >= kills;
+      const isOver = () =>
+        (performance.now() - startMs) / 1000 >= seconds || result.kills >= kills || signal?.aborted === true;
       for (let store = 0; !isOver(); store++) await this.#store(own, area, store, isOver);
     } finally {
       rmSync(own, { recursive: true, force: true });
@@ -115,7 +118,8 @@ export class Torture {
     const place: Place = { directory: own, name: `torture-${number}`, scene: SCENES[sceneNumber]! };
     this.#known = new Map();
     for (let round = 0; round < this.#options.roundsAStore && !isOver(); round++) {
-      await this.#round(own, area, place, sceneNumber, round > 0);
+      // A store that something is wrong with would show it again and again.
+      if (!(await this.#round(own, area, place, sceneNumber, round > 0))) return;
       // The first round is without, because in it the processes themselves make the store.
       if (round === 0) fillArchive(place);
     }
@@ -124,13 +128,14 @@ export class Torture {
       this.#problem('leaked_bytes', left, `${place.name}: ${left} bytes are left without clients`);
   }
 
+  /** Whether the store is as it should be. */
   async #round(
     own: string,
     area: SharedArea,
     place: Place,
     scene: number,
     hasArchive: boolean,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { processes, killsARound } = this.#options;
     const result = this.#result;
     const round = result.rounds++;
@@ -154,11 +159,12 @@ export class Torture {
     }
     result.operations_unlogged += area.unlogged;
     this.#times(area, isPlain);
-    this.#judge(place, area, hasArchive, half);
+    const isSound = this.#judge(place, area, hasArchive, half);
     this.#options.say(
       `round ${round}, ${place.scene.name}: ${result.kills} kills, ${result.operations} operations, ` +
         `${result.recoveries} recoveries`,
     );
+    return isSound;
   }
 
   #times(area: SharedArea, isPlain: boolean): void {
@@ -170,17 +176,20 @@ export class Torture {
     else result.longest_stall_aimed_ms = Math.max(result.longest_stall_aimed_ms, longestMs);
   }
 
-  #judge(place: Place, area: SharedArea, hasArchive: boolean, half: number): void {
+  #judge(place: Place, area: SharedArea, hasArchive: boolean, half: number): boolean {
     const result = this.#result;
     const isOld = (id: number) => id !== 0 && (id > HALF_IDS ? 1 : 0) !== half;
     const known = this.#known;
     this.#known = new Map();
+    let isSound = true;
     try {
       const found = lookAround(place, area, hasArchive, isOld);
       this.#known = found.known;
       for (const line of found.problems) this.#options.say(`${place.name}: ${line}`);
       result.leaked_bytes += found.leakedBytes;
+      isSound = found.leakedBytes === 0;
     } catch (error) {
+      isSound = false;
       this.#failure(`the quiet moment of ${place.name}: ${(error as Error).stack}`);
     }
     const verdict = judge(area, known);
@@ -188,6 +197,7 @@ export class Torture {
     result.operations_cut_short += verdict.cutShort;
     for (const line of verdict.stale) this.#problem('stale', 1, line);
     for (const line of verdict.lost) this.#problem('lost_persistent', 1, line);
+    return isSound && verdict.stale.length === 0 && verdict.lost.length === 0;
   }
 
   #failure(line: string): void {
