@@ -15,9 +15,11 @@ import { hostBack, hostUnback } from './host';
 import {
   BACKING_LOCK,
   FRAME_LOCK,
+  FRAME_SHIFT,
   H_BACKINGS,
   H_BACKING_FAILED,
   H_FIRST_FRAME,
+  H_FRAMES,
   H_FREE_FRAMES,
   H_GIVEN_BACK,
   H_GROWTH_STOPPED,
@@ -89,6 +91,18 @@ function back(first: u32, frames: u32, low: bool): bool {
 /** Backs every frame that has no memory, as far as the system has any. */
 export function backAll(): void {
   while (backFrames(true, 0)) {}
+}
+
+/** Touches every frame that has memory, so that this process has it at hand; others may give frames back meanwhile. */
+export function touchAll(): void {
+  const frames = load<u32>(H_FRAMES);
+  // Not frame 0: address 0 is never used.
+  for (let first: u32 = 1; first < frames; first += STEP_FRAMES) {
+    const end = min(first + STEP_FRAMES, frames);
+    lock(BACKING_LOCK);
+    for (let frame = first; frame < end; frame++) if (isBacked(frame)) atomic.or<u32>(frame << FRAME_SHIFT, 0);
+    unlock(BACKING_LOCK);
+  }
 }
 
 /** Gives up to `frames` free frames back to the system; how many it gave. */

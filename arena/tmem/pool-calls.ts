@@ -1,9 +1,9 @@
 // Calls of the host on pools, clients and the whole arena. Pools and clients go by their names in the arena (pool.ts).
 
-import { backAll, unbackFrames } from '../memory/backing';
+import { backAll, touchAll, unbackFrames } from '../memory/backing';
 import { poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
-import { ADMIN_LOCK, C_ZV_HEAPS, H_FIRST_FRAME, H_LAST_FRAME, P_CODEC, S_ARGUMENTS } from '../memory/layout';
+import { ADMIN_LOCK, C_ZV_HEAPS, H_FIRST_FRAME, H_LAST_FRAME, H_UNBACKED, P_CODEC, S_ARGUMENTS } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';
@@ -141,11 +141,14 @@ export function giveBack(frames: u32): u32 {
   return given;
 }
 
-/** Gets memory behind every frame, as far as the system has any. */
-export function backEverything(): void {
+/** Gets memory behind every frame, as far as the system has any, and touches it: 1 = behind all of them. */
+export function backEverything(): i32 {
   enter(0);
   backAll();
+  const all = load<u32>(H_UNBACKED) == 0;
+  if (all) touchAll();
   leave();
+  return all ? 1 : 0;
 }
 
 /** Evicts what a client holds above its cap, as far as it is ephemeral. */

@@ -173,14 +173,6 @@ export class Arena {
     this.bytes.set(bytes, this.arguments);
     return bytes.length;
   }
-
-  /** Gets all memory from the system now, so that no put pays for the first touch; false when it has not enough. */
-  prefault(): boolean {
-    this.wasm.backEverything();
-    if (this.word(this.layout.H_UNBACKED) !== 0) return false;
-    for (let at = 0; at < this.words.length; at += FRAME_BYTES / 4) Atomics.or(this.words, at, 0);
-    return true;
-  }
 }
 
 /** Lays a new arena out; false when no room would be left for pages. */

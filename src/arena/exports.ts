@@ -75,7 +75,7 @@ export interface ArenaFunctions {
 
   shrinkBy(frames: U32): number;
   giveBack(frames: U32): U32;
-  backEverything(): void;
+  backEverything(): number;
   backedCount(): U32;
   drainSteps(steps: U32): number;
   trimClient(client: U32): number;

@@ -161,11 +161,10 @@ function openPrivate(options: StoreOptions): Store {
   const sizes = arenaSizes(settings);
   const all: Arena[] = [];
   for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, sizes, settings));
-  for (const arena of all) {
-    applySettings(arena, settings);
-    if (settings.prefault) arena.prefault();
-  }
-  return opened(new Arenas(all), settings, module, { name: undefined, isNew: true });
+  for (const arena of all) applySettings(arena, settings);
+  const arenas = new Arenas(all);
+  if (settings.prefault) prefault(arenas);
+  return opened(arenas, settings, module, { name: undefined, isNew: true });
 }
 
 function createArena(module: ArenaModule, sizes: ArenaSizes, settings: StoreSettings): Arena {
@@ -214,7 +213,7 @@ function attachByName(place: Place, options: StoreOptions, isTended = true): Sto
       const settings = existingSettings(named.settings, settingsIn(options), file.path);
       checkSizes(named, settings, file);
       arenas.recover();
-      if (settings.prefault && options.prefault === true) prefault(named, file);
+      if (settings.prefault && options.prefault === true) prefault(arenas);
       return opened(arenas, settings, module, { name: place.name, isNew: false, isTended });
     } catch (error) {
       arenas.close();
@@ -252,8 +251,8 @@ function createDraft(place: Place, options: StoreOptions): { store: Store; file:
   const { file } = named.thread;
   return closingOnError(file, () => {
     for (const arena of named.arenas) applySettings(arena, settings);
-    if (settings.prefault) prefault(named, file);
     const arenas = new Arenas(named.arenas, named.thread);
+    if (settings.prefault) prefault(arenas);
     return { store: opened(arenas, settings, module, { name: place.name, isNew: true }), file };
   });
 }
@@ -279,11 +278,12 @@ function checkRoom(directory: string, bytes: number): void {
   );
 }
 
-function prefault(named: NamedArenas, file: StoreFile): void {
-  if (named.arenas.every((arena) => arena.prefault())) return;
+/** Gets all memory from the system now, so that no put pays for the first touch. */
+function prefault(arenas: Arenas): void {
+  if (arenas.all.every((arena) => arenas.run(arena, () => arena.wasm.backEverything()) !== 0)) return;
   throw new TmemError(
     'TMEM_ERR_NO_SPACE',
-    `${file.path}: the file system has no room for all of it; lower memory, or leave prefault out`,
+    `${arenas.thread?.file.path}: the file system has no room for all of it; lower memory, or leave prefault out`,
   );
 }
 

@@ -23,3 +23,26 @@ test('frames lose their memory only while nobody reclaims, because reclaim looks
   }, scene.place);
   expect(codes).toEqual({ given: 32, codes: ['TMEM_ERR_BUSY', undefined] });
 });
+
+test('a process that gets all memory at once touches none that another gives back meanwhile', async () => {
+  const scene = newScene();
+  const child = await scene.child();
+  const found = await child.run(({ poisonUnbacked, open, arenasOf }, place) => {
+    const untouchable = poisonUnbacked();
+    const other = open({ ...place, memory: '16 MiB', prefault: true });
+    const { or } = Atomics;
+    let given = 0;
+    const giveBack = (): void => {
+      given ||= other.giveBack(64);
+    };
+    Atomics.or = ((...args: Parameters<typeof or>) => {
+      giveBack();
+      return or(...args);
+    }) as typeof or;
+    const store = open({ ...place, prefault: true });
+    giveBack();
+    const [arena] = arenasOf(store).all;
+    return { given, unbacked: arena!.word(arena!.layout.H_UNBACKED), untouchable: untouchable() };
+  }, scene.place);
+  expect(found).toEqual({ given: 64, unbacked: 64, untouchable: 128 });
+});
