@@ -27,6 +27,8 @@ const WORD = {
   busy: 5,
   workerKills: 6,
   unlogged: 7,
+  notices: 8,
+  longestNoticeUs: 9,
   /** One for each aim: how often a process ended itself there; what the longest such call had to offer. */
   aimed: 16,
   accesses: 16 + AIMS.length,
@@ -117,6 +119,19 @@ export class SharedArea {
 
   noteOperation(durationUs: number): void {
     raise(this.#words, WORD.longestUs, durationUs);
+  }
+
+  /** Times somebody ran into what a dead thread held, and the longest until it was noticed. */
+  get notices(): { count: number; longestUs: number } {
+    return {
+      count: Atomics.load(this.#words, WORD.notices),
+      longestUs: Atomics.load(this.#words, WORD.longestNoticeUs),
+    };
+  }
+
+  noteNotice(durationUs: number): void {
+    Atomics.add(this.#words, WORD.notices, 1);
+    raise(this.#words, WORD.longestNoticeUs, durationUs);
   }
 
   get busy(): number {

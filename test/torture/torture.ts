@@ -54,6 +54,9 @@ export interface TortureResult {
   recoveries: number;
   recovery_ms_p99: number;
   recovery_ms_max: number;
+  /** Times a survivor ran into a lock, or the gate, of a dead thread; the longest until it knew. */
+  notices: number;
+  notice_ms_max: number;
   /** Longest operation of a survivor, in rounds without and with slow instrumented processes. */
   longest_stall_ms: number;
   longest_stall_aimed_ms: number;
@@ -84,6 +87,7 @@ export class Torture {
       aimed: Object.fromEntries(AIMS.map(({ name }) => [name, 0])),
       ...{ operations: 0, operations_cut_short: 0, operations_unlogged: 0 },
       ...{ recoveries: 0, recovery_ms_p99: 0, recovery_ms_max: 0 },
+      ...{ notices: 0, notice_ms_max: 0 },
       ...{ longest_stall_ms: 0, longest_stall_aimed_ms: 0 },
       ...{ stale: 0, lost_persistent: 0, torn: 0, leaked_bytes: 0, hangs: 0, failures: 0 },
     };
@@ -171,6 +175,9 @@ export class Torture {
     const result = this.#result;
     result.recoveries += area.recoveries;
     for (const durationUs of area.durationsUs()) this.#durationsUs.push(durationUs);
+    const { count, longestUs } = area.notices;
+    result.notices += count;
+    result.notice_ms_max = Math.max(result.notice_ms_max, longestUs / 1000);
     const longestMs = area.longestUs / 1000;
     if (isPlain) result.longest_stall_ms = Math.max(result.longest_stall_ms, longestMs);
     else result.longest_stall_aimed_ms = Math.max(result.longest_stall_aimed_ms, longestMs);

@@ -2,6 +2,7 @@
 // product's own way of instantiating it leads here. Recoveries are timed. In a process with an aim the code is the
 // instrumented build, and the process ends itself before one of its accesses to the store.
 
+import { ArenaAbort } from '../../src/arena/abort.ts';
 import { memoryHooks } from '../threads/memory-hooks.ts';
 import { numbers } from '../threads/workload.ts';
 import { AIMS, type Aim } from './aims.ts';
@@ -37,18 +38,25 @@ function wrapped(exports: Record<string, unknown>, wrap: (name: string, call: Ca
   );
 }
 
-/** Times recoveries that this thread leads. */
+function microsecondsSince(startMs: number): number {
+  return Math.ceil((performance.now() - startMs) * 1000);
+}
+
+/** Times recoveries that this thread leads, and how long it takes to notice that the owner of a lock is dead. */
 export function timeRecoveries(area: SharedArea): void {
   replace((module, env) => {
-    const { exports } = new instantiate(module, { env: env });
-    return wrapped(exports, (name, call) => {
-      if (name !== 'recoverNow') return call;
-      return (...values) => {
-        const startMs = performance.now();
+    const { exports } = new instantiate(module, { env });
+    return wrapped(exports, (name, call) => (...values) => {
+      const startMs = performance.now();
+      try {
         const done = call(...values);
-        if (done !== 0) area.noteRecovery(Math.ceil((performance.now() - startMs) * 1000));
+        if (name === 'recoverNow' && done !== 0) area.noteRecovery(microsecondsSince(startMs));
         return done;
-      };
+      } catch (error) {
+        const isDeath = error instanceof ArenaAbort && error.reason === 'owner-dead';
+        if (isDeath) area.noteNotice(microsecondsSince(startMs));
+        throw error;
+      }
     });
   });
 }
