@@ -3,7 +3,15 @@
 import { backAll, touchAll, unbackFrames } from '../memory/backing';
 import { poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
-import { ADMIN_LOCK, C_ZV_HEAPS, H_FIRST_FRAME, H_LAST_FRAME, H_UNBACKED, P_CODEC, S_ARGUMENTS } from '../memory/layout';
+import {
+  ADMIN_LOCK,
+  C_ZV_HEAPS,
+  H_FIRST_FRAME,
+  H_LAST_FRAME,
+  H_UNBACKED,
+  P_CODEC,
+  S_ARGUMENTS,
+} from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';

@@ -22,6 +22,7 @@ const POOLS_MAX = 65_535;
 const CLIENTS_MAX = 1024;
 const STAGING_PAGES_MAX = 1024;
 const ARENAS_MAX = 64;
+const ARENA_BYTES_MAX = 4 * 2 ** 30;
 /** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
 const CLAIM_ROUNDS = 4;
 const CLAIM_PAUSE_MS = 1;
@@ -54,7 +55,8 @@ export function moduleLayout(module: ArenaModule): ArenaLayout {
  * Makes a store of `count` arenas in a new file that has no name yet (`thread.file.publish()` gives it one). Undefined
  * when an arena's tables would leave no room for pages.
  *
- * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_SPACE, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
+ * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_SPACE, TMEM_ERR_NO_MEMORY, TMEM_ERR_NO_KOFFI,
+ *   TMEM_ERR_PLATFORM
  */
 export function createNamed(
   module: ArenaModule,
@@ -125,7 +127,8 @@ function reserveTables(file: StoreFile, offset: number, bytes: number, firstFram
  * Attaches to the store in a file. `memories`: where another thread of this process mapped it; else it is mapped anew.
  * Undefined when the file lost its name meanwhile: look again. Arenas that need a recovery say so (needsRecovery).
  *
- * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_PLATFORM
+ * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_NO_MEMORY,
+ *   TMEM_ERR_PLATFORM
  */
 export function attachNamed(
   module: ArenaModule,
@@ -224,7 +227,8 @@ export function readHeader(layout: ArenaLayout, file: StoreFile): StoreHeader {
   const count = word(layout.H_ARENAS);
   const arenaBytes = word(layout.H_FRAMES) * FRAME_BYTES;
   const { bytes } = file;
-  if (count < 1 || count > ARENAS_MAX || arenaBytes % WASM_PAGE_BYTES !== 0 || count * arenaBytes !== bytes) {
+  const isPossible = arenaBytes <= ARENA_BYTES_MAX && arenaBytes % WASM_PAGE_BYTES === 0;
+  if (count < 1 || count > ARENAS_MAX || !isPossible || count * arenaBytes !== bytes) {
     throw damaged(`it has ${bytes} bytes, its header says ${count} arenas of ${arenaBytes}`);
   }
   const length = word(layout.H_SETTINGS_BYTES);

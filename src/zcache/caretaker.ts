@@ -42,8 +42,8 @@ export class Caretaker {
       ...{ store: this.#shrinkable(store), sources: new KernelSources(), settings, timer },
       leadership: { isLeader: () => this.#has(SHRINKER_BYTE) },
     });
-    if (settings.enabled) this.#shrinker.start();
-    else this.#liftGrowthStop();
+    this.#liftGrowthStop();
+    this.#shrinker.start();
   }
 
   stop(): void {
@@ -63,8 +63,12 @@ export class Caretaker {
     for (const arena of this.#arenas.all) arena.setWord(arena.layout.H_GROWTH_STOPPED, isAllowed ? 0 : 1);
   }
 
-  /** A shrinker that was killed may have stopped growth; if none came after it, nobody else allows it again. */
+  /**
+   * A shrinker that was killed may have stopped growth. While another leads that one decides; where there is none, by
+   * setting or because its first look is still to come, nobody else allows it again.
+   */
   #liftGrowthStop(): void {
+    if (this.#held.has(SHRINKER_BYTE)) return;
     const file = this.#arenas.thread?.file;
     if (file !== undefined && !file.lock(SHRINKER_BYTE)) return;
     this.#allowGrowth(true);
@@ -96,6 +100,7 @@ export class Caretaker {
   }
 
   #tidy(): void {
+    this.#liftGrowthStop();
     const dead = this.#arenas.thread?.buryTheDead() ?? 0;
     if (!this.#arenas.tryRecover(RECOVERY_WAIT_MS)) return;
     if (dead > 0) publish('tmem:process:dead', () => ({ slots: dead }));

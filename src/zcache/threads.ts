@@ -13,7 +13,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import type { StoreThread } from '../arena/index.ts';
-import type { Arenas } from '../tmem/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
 import { publish } from './events.ts';
 
 /** How long one try waits for running operations, which take microseconds. */
@@ -80,8 +80,15 @@ function buriedInFile(arenas: Arenas, own: StoreThread, thread: number): boolean
   return own.needsRecovery();
 }
 
+/** Whether no further try is needed. */
 function recovered(arenas: Arenas, thread: number, startMs: number, waitMs: number): boolean {
-  if (!arenas.tryRecover(waitMs)) return false;
+  try {
+    if (!arenas.tryRecover(waitMs)) return false;
+  } catch (error) {
+    // Nobody could catch it here; damage shows itself to those who run into it.
+    if (TmemError.is(error)) return true;
+    throw error;
+  }
   publish('tmem:thread:recovered', () => ({ thread, durationMs: performance.now() - startMs }));
   return true;
 }
