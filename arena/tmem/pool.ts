@@ -239,8 +239,8 @@ export function poolWithUuid(uuid: usize): i32 {
 }
 
 /**
- * Opens or creates a pool of the client with the name `owner`: by UUID when `uuid` is not 0, else by its own name. The flags, codec and so on only
- * count at creation; the host compares what it got. Its arena name, or a negative result.
+ * Opens or creates a pool of the client with the name `owner`: by UUID when `uuid` is not 0, else by its own name. The
+ * flags, codec and so on only count at creation; the host compares what it got. Its arena name, or a negative result.
  *
  * `twin` names the pool in the store's first arena, 0 there. A pool that is found with another twin is what is left of
  * one that was destroyed in the first arena only: E_STALE, the host destroys it first (poolStale says which it is).

@@ -34,6 +34,8 @@ const STATE_MASK = 0xff;
 export interface NamedArenas {
   readonly thread: StoreThread;
   readonly arenas: readonly Arena[];
+  /** The last owner of this thread's slot ended in the middle of something: recover before anything else. */
+  readonly isUnclean: boolean;
   /** The text that was given at creation. */
   readonly settings: string;
 }
@@ -98,7 +100,7 @@ export function createNamed(
     }
     claimSlot(thread);
     const arenas = thread.instances.map((instance) => new Arena(instance));
-    return { thread, arenas, settings };
+    return { thread, arenas, isUnclean: false, settings };
   } catch (error) {
     file.close();
     throw error;
@@ -157,7 +159,7 @@ export function attachNamed(
       return undefined;
     }
     for (const arena of arenas) arena.needsRecovery = unclean || arena.wasm.recoveryIsNeeded() !== 0;
-    return { thread, arenas, settings };
+    return { thread, arenas, isUnclean: unclean, settings };
   } catch (error) {
     for (const { wasm } of thread.instances) wasm.slotRelease();
     throw error;

@@ -75,6 +75,8 @@ export function checkStore(
     const arenas = new Arenas(named.arenas, named.thread);
     try {
       check.structure(named, settings);
+      // An operation in an unclean slot would hide what its last owner left.
+      if (named.isUnclean) arenas.recover();
       if (check.isSound) check.pages(arenas);
     } finally {
       arenas.close();
@@ -122,7 +124,8 @@ class Check {
         paused.push(arena);
       }
       this.#blocks(named.arenas);
-      this.#rebuild(copyNamed(arenaModule(false), this.#file, named.thread.slot), settings);
+      const copies = copyNamed(arenaModule(false), this.#file, named.thread.slot);
+      this.#rebuild(copies, named.isUnclean, settings);
     } catch (error) {
       if (TmemError.is(error)) throw error;
       const { reason, message } = asAbort(error);
@@ -142,9 +145,9 @@ class Check {
     if (held < backed) this.broken(`${backed} frames should have memory, the file has memory for ${held}`);
   }
 
-  #rebuild(arenas: readonly Arena[], settings: StoreSettings): void {
+  #rebuild(arenas: readonly Arena[], isUnclean: boolean, settings: StoreSettings): void {
     this.#frames = arenas.reduce((sum, arena) => sum + arena.word(arena.layout.H_FRAMES), 0);
-    const waiting = arenas.some((arena) => arena.wasm.recoveryIsNeeded() !== 0);
+    const waiting = isUnclean || arenas.some((arena) => arena.wasm.recoveryIsNeeded() !== 0);
     if (waiting) {
       this.#findings.push(
         'threads ended in the middle of an operation; who attaches next recovers (checked as it will be then)',
