@@ -5,12 +5,18 @@ import { expect, test } from 'vitest';
 import { AIMS } from './aims.ts';
 import { Torture } from './torture.ts';
 
-const KILLS = 60;
+const KILLS = 40;
+/** For slow machines; it takes a third of that. */
+const SECONDS_MAX = 75;
+const TIMEOUT_MS = 100_000;
 
-test('processes that are killed all the time never harm the store of the others', async () => {
+test('processes that are killed all the time never harm the store of the others', {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const said: string[] = [];
   const result = await new Torture({
-    ...{ seconds: 50, kills: KILLS, processes: 4, seed: 20, killsARound: 20, roundsAStore: 2 },
+    ...{ seconds: SECONDS_MAX, kills: KILLS, processes: 4, seed: 21, killsARound: 14, roundsAStore: 2 },
+    meetsAll: true,
     directory: '/dev/shm',
     say: (line) => said.push(line),
   }).run();

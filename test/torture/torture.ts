@@ -25,6 +25,8 @@ export interface TortureOptions {
   readonly kills: number;
   readonly processes: number;
   readonly seed: number;
+  /** The number of kills does not end it before every aim was met. */
+  readonly meetsAll?: boolean;
   readonly killsARound: number;
   /** Rounds that one store lives for. */
   readonly roundsAStore: number;
@@ -95,7 +97,7 @@ export class Torture {
 
   async run(): Promise<TortureResult> {
     const startMs = performance.now();
-    const { directory, seconds, kills, say, signal } = this.#options;
+    const { directory, seconds, kills, meetsAll, say, signal } = this.#options;
     const own = mkdtempSync(join(directory, 'tmem-torture-'));
     const result = this.#result;
     try {
@@ -103,7 +105,9 @@ export class Torture {
       const area = SharedArea.map(join(own, 'logs'), true);
       timeRecoveries(area);
       const isOver = () =>
-        (performance.now() - startMs) / 1000 >= seconds || result.kills >= kills || signal?.aborted === true;
+        (performance.now() - startMs) / 1000 >= seconds ||
+        signal?.aborted === true ||
+        (result.kills >= kills && !(meetsAll && Object.values(result.aimed).includes(0)));
       for (let store = 0; !isOver(); store++) await this.#store(own, area, store, isOver);
     } finally {
       rmSync(own, { recursive: true, force: true });
