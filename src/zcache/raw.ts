@@ -33,8 +33,8 @@ function tableEntry(arena: Arena, table: number, id: number): { address: number;
 }
 
 /**
- * What `read` finds at an entry of a table. Undefined when it is empty, or another's than when it was looked up: nothing
- * holds it while it is read.
+ * What `read` finds at an entry of a table. Undefined when it is empty, or another's than when it was looked up:
+ * nothing holds it while it is read.
  */
 function readEntry<About>(
   arena: Arena,

@@ -45,7 +45,7 @@ async function keepWorkers(
       },
       () => {},
     );
-    // Only once it works: one that is terminated while it loads koffi takes its process with it (SIGABRT, "napi_throw").
+    // Only once it works: one that is terminated while it loads koffi takes its process with it (SIGABRT).
     let untilMs = Number.POSITIVE_INFINITY;
     while (!isGone && performance.now() < untilMs && !area.isStopped) {
       await new Promise((resolve) => setTimeout(resolve, WORKER_LOOK_MS));

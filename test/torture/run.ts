@@ -1,5 +1,5 @@
-// `npm run torture -- --seconds N --processes N --seed N [--kills N] [--json]`: the torture run of named stores. What it
-// finds goes to the standard error; the result is one line. docs/internals/torture.md says what is checked, and how.
+// `npm run torture -- --seconds N --processes N --seed N [--kills N] [--json]`: the torture run of named stores. What
+// it finds goes to the standard error; the result is one line. docs/internals/torture.md says what is checked, and how.
 
 import { parseArgs } from 'node:util';
 import { LANES } from './shared-area.ts';

@@ -1,5 +1,5 @@
-// A short torture run: processes on one named store are killed at random moments and at chosen ones; nothing stale, lost
-// or torn is ever seen, nothing leaks, nobody hangs. `npm run torture` is the long one.
+// A short torture run: processes on one named store are killed at random moments and at chosen ones; nothing stale,
+// lost or torn is ever seen, nothing leaks, nobody hangs. `npm run torture` is the long one.
 
 import { expect, test } from 'vitest';
 import { AIMS } from './aims.ts';
