@@ -4,7 +4,7 @@ import { type Client, Oid, type Pool, type Store } from '../../src/index.ts';
 
 const PAGE_BYTES = 4096;
 /** Pages of one object; the next ones go to the next object, and with it perhaps to another arena. */
-const PAGES_PER_OBJECT = 64;
+export const PAGES_PER_OBJECT = 64;
 
 /** How many gets gave the page that was put, nothing, or something else. */
 export interface Found {
@@ -21,7 +21,7 @@ const words = new Uint32Array(PAGE_BYTES / 4);
 const page = new Uint8Array(words.buffer);
 
 /** The page of a number: a quarter noise, so that it shrinks to less than half; valid until the next call. */
-function pageOf(number: number, version: number): Uint8Array {
+export function pageOf(number: number, version: number): Uint8Array {
   let noise = Math.imul(number + 1, 0x9e3779b1) ^ Math.imul(version, 0x85ebca6b);
   for (let i = 0; i < words.length; i++) {
     noise = Math.imul(noise ^ (noise >>> 15), 0x2c1b3c6d) + i;
