@@ -68,7 +68,8 @@ export class Caretaker {
    * setting or because its first look is still to come, nobody else allows it again.
    */
   #liftGrowthStop(): void {
-    if (this.#held.has(SHRINKER_BYTE)) return;
+    const isStopped = this.#arenas.all.some((arena) => arena.word(arena.layout.H_GROWTH_STOPPED) !== 0);
+    if (!isStopped || this.#held.has(SHRINKER_BYTE)) return;
     const file = this.#arenas.thread?.file;
     if (file !== undefined && !file.lock(SHRINKER_BYTE)) return;
     this.#allowGrowth(true);
