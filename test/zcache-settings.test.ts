@@ -72,7 +72,16 @@ describe('store settings', () => {
       lockTimeoutMs: 5000,
       cleancache: { enabled: true, ignoreInactive: false },
       frontswap: { enabled: true, exclusiveLoads: false, swizzleBits: 4 },
+      shrinker: {
+        enabled: true,
+        lowPercent: 10,
+        highPercent: 15,
+        stallPercent: 10,
+        idleIntervalMs: 1000,
+        nearIntervalMs: 50,
+      },
     });
+    expect(storeSettings({ memory: '256 MiB' }, true).threads, 'with a name').toBe(32);
   });
 
   test('pages are verified by default in debug builds, and as asked otherwise', () => {

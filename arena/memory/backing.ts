@@ -90,7 +90,8 @@ function back(first: u32, frames: u32, low: bool): bool {
 
 /** Backs every frame that has no memory, as far as the system has any. */
 export function backAll(): void {
-  while (backFrames(true, 0)) {}
+  // Each call backs one frame at least; others may give some back meanwhile.
+  for (let i = load<u32>(H_FRAMES); i > 0 && backFrames(true, 0); i--) {}
 }
 
 /** Touches every frame that has memory, so that this process has it at hand; others may give frames back meanwhile. */

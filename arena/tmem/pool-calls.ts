@@ -42,11 +42,11 @@ function callArguments(): usize {
 /** Frames reclaimed for a client or pool and lost again to other threads before it is not opened. */
 const OPEN_TRIES_MAX: i32 = 100;
 
-export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
+export function openClient(nameLength: u32, weight: u32, capFrames: u32, twin: u32): i32 {
   enter(0);
-  let id = clientOpen(callArguments(), nameLength, weight, capFrames);
+  let id = clientOpen(callArguments(), nameLength, weight, capFrames, twin);
   for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(0, true); i++) {
-    id = clientOpen(callArguments(), nameLength, weight, capFrames);
+    id = clientOpen(callArguments(), nameLength, weight, capFrames, twin);
   }
   leave();
   return id;

@@ -20,6 +20,7 @@ import {
   C_NAME,
   C_NAME_LENGTH,
   C_STATE,
+  C_TWIN,
   C_WEIGHT,
   C_ZV_HEAPS,
   FRAME_SIZE,
@@ -124,14 +125,20 @@ function clientNamed(name: usize, length: u32): i32 {
   return -1;
 }
 
-/** Opens or creates a client; its name in the arena, or a negative result. Weight and cap count at creation. */
-export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32): i32 {
+/**
+ * Opens or creates a client; its name in the arena, or a negative result. Weight and cap count at creation. `twin` is
+ * as for pools (poolOpen).
+ */
+export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32, twin: u32): i32 {
   lock(ADMIN_LOCK);
   const id = clientNamed(name, length);
   if (id >= 0) {
     const name = nameOf(H_CLIENT_TABLE, id);
+    const isStale = load<u32>(frameAddress(load<u32>(entryOf(H_CLIENT_TABLE, id))) + C_TWIN) != twin;
     unlock(ADMIN_LOCK);
-    return name;
+    if (!isStale) return name;
+    stale = name;
+    return E_STALE;
   }
   const table = load<u32>(H_CLIENT_TABLE);
   const clients = load<u32>(H_CLIENTS_MAX);
@@ -152,6 +159,7 @@ export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32
   store<u32>(client + C_ID, free);
   store<u32>(client + C_WEIGHT, weight);
   store<u32>(client + C_CAP_FRAMES, capFrames);
+  store<u32>(client + C_TWIN, twin);
   store<u32>(client + C_NAME_LENGTH, length);
   memory.copy(client + C_NAME, name, length);
   // The client's own frame counts as its first.
@@ -243,7 +251,7 @@ export function poolWithUuid(uuid: usize): i32 {
  * flags, codec and so on only count at creation; the host compares what it got. Its arena name, or a negative result.
  *
  * `twin` names the pool in the store's first arena, 0 there. A pool that is found with another twin is what is left of
- * one that was destroyed in the first arena only: E_STALE, the host destroys it first (poolStale says which it is).
+ * one that was destroyed in the first arena only: E_STALE, the host destroys it first (staleName says which it is).
  */
 export function poolOpen(
   owner: u32,
@@ -267,10 +275,10 @@ export function poolOpen(
   const found = uuid != 0 ? poolWithUuid(uuid) : poolNamed(client, name, length);
   if (found >= 0) {
     const name = nameOf(H_POOL_TABLE, found);
-    const stale = load<u32>(poolAddress(found) + P_TWIN) != twin;
+    const isStale = load<u32>(poolAddress(found) + P_TWIN) != twin;
     unlock(ADMIN_LOCK);
-    if (!stale) return name;
-    stalePool = name;
+    if (!isStale) return name;
+    stale = name;
     return E_STALE;
   }
   const table = load<u32>(H_POOL_TABLE);
@@ -305,11 +313,11 @@ export function poolOpen(
   return nameOf(H_POOL_TABLE, id);
 }
 
-/** Name of the pool that poolOpen of this thread last found to be stale. */
-let stalePool: u32 = 0;
+/** Name of the pool or client that was last found to be stale by this thread. */
+let stale: u32 = 0;
 
-export function poolStale(): u32 {
-  return stalePool;
+export function staleName(): u32 {
+  return stale;
 }
 
 /** Grants or revokes a client's right to join a shared pool. */

@@ -12,6 +12,7 @@ import { TmemError } from '../errors.ts';
 import { Arena, type ArenaSizes, formatArena } from './arena.ts';
 import type { ArenaLayout } from './exports.ts';
 import { FileHost, StoreThread, threadIdentity } from './file-host.ts';
+import { findHoles } from './holes.ts';
 import { CopyHost, FRAME_BYTES, PrivateHost } from './host.ts';
 import { type ArenaInstance, instantiate, newMemory, WASM_PAGE_BYTES } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
@@ -24,7 +25,7 @@ const STAGING_PAGES_MAX = 1024;
 const ARENAS_MAX = 64;
 const ARENA_BYTES_MAX = 4 * 2 ** 30;
 /** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
-const CLAIM_ROUNDS = 4;
+const CLAIM_ROUNDS = 40;
 const CLAIM_PAUSE_MS = 1;
 const NONCE_BYTES = 8;
 /** The state in a slot's first word. */
@@ -140,6 +141,14 @@ export function attachNamed(
   const thread = new StoreThread(file);
   const layout = moduleLayout(module);
   const { count, arenaBytes, settings } = readHeader(layout, file);
+  const holes = findHoles(layout, file, { count, arenaBytes });
+  if (holes !== undefined) {
+    throw new TmemError(
+      'TMEM_ERR_DAMAGED',
+      `${file.path}: ${holes.backed} frames should have memory, the file has memory for ${holes.held}: was it copied? ` +
+        'Remove the file (tmem rm); tmem save and tmem restore carry a store over',
+    );
+  }
   for (let number = 0; number < count; number++) {
     const offset = number * arenaBytes;
     const memory = memories?.[number] ?? newMemory(arenaBytes);

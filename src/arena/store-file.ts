@@ -33,6 +33,8 @@ import type { ArenaMemory } from './module.ts';
 const TMPFS_MAGIC = 0x0102_1994;
 /** Open a file without a name; Node has no constant for it. The directory bit differs between processors. */
 const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY;
+/** Unit of the blocks that stat counts. */
+const BLOCK_BYTES = 512;
 /** Readable and writable by its owner, by nobody else. */
 const FILE_MODE = 0o600;
 const ACCESS_BITS = 0o777;
@@ -198,6 +200,11 @@ export class StoreFile {
 
   get bytes(): number {
     return fstatSync(this.#descriptor).size;
+  }
+
+  /** What it takes of the file system. */
+  get heldBytes(): number {
+    return fstatSync(this.#descriptor).blocks * BLOCK_BYTES;
   }
 
   get identity(): FileIdentity {

@@ -40,7 +40,10 @@ export class Caretaker {
     const timer = systemTimer;
     this.#shrinker = new Shrinker({
       ...{ store: this.#shrinkable(store), sources: new KernelSources(), settings, timer },
-      leadership: { isLeader: () => this.#has(SHRINKER_BYTE) },
+      leadership: {
+        isLeader: () => this.#has(SHRINKER_BYTE),
+        resign: () => this.#letGo(SHRINKER_BYTE),
+      },
     });
     this.#liftGrowthStop();
     this.#shrinker.start();
@@ -83,6 +86,10 @@ export class Caretaker {
     if (!file.lock(byte)) return false;
     this.#held.add(byte);
     return true;
+  }
+
+  #letGo(byte: number): void {
+    if (this.#held.delete(byte)) this.#arenas.thread?.file.unlock(byte);
   }
 
   #look(): void {

@@ -8,7 +8,6 @@
  * operations that count nothing. The copy takes as much memory as a recovery writes to, at most the store's size.
  */
 
-import { statSync } from 'node:fs';
 import {
   type Arena,
   arenaModule,
@@ -29,11 +28,9 @@ import { existingSettings, type StoreSettings } from './settings.ts';
 import { storeStatistics } from './statistics.ts';
 import { noStore } from './stores.ts';
 
-const FRAME_BYTES = 4096;
 const PAGE_BYTES = 4096;
 /** Not in the arena: so that pages are unpacked in the slot, where they are compared, and go no further. */
 const NOWHERE = new Uint8Array(0);
-const BLOCK_BYTES = 512;
 /** Most findings told: the first ones say what is wrong. */
 const FINDINGS_MAX = 100;
 /** Of freeing; an arena has fewer pages and nodes of the index. */
@@ -123,7 +120,6 @@ class Check {
         arena.wasm.pauseBegin(settings.lockTimeoutMs);
         paused.push(arena);
       }
-      this.#blocks(named.arenas);
       const copies = copyNamed(arenaModule(false), this.#file, named.thread.slot);
       this.#rebuild(copies, named.isUnclean, settings);
     } catch (error) {
@@ -135,14 +131,6 @@ class Check {
     } finally {
       for (const arena of paused) arena.wasm.pauseEnd();
     }
-  }
-
-  /** A file that was copied or punched has holes where the store believes it has memory. */
-  #blocks(arenas: readonly Arena[]): void {
-    const { blocks } = statSync(this.#file.path);
-    const backed = arenas.reduce((sum, { wasm }) => sum + (wasm.backedCount() >>> 0), 0);
-    const held = (blocks * BLOCK_BYTES) / FRAME_BYTES;
-    if (held < backed) this.broken(`${backed} frames should have memory, the file has memory for ${held}`);
   }
 
   #rebuild(arenas: readonly Arena[], isUnclean: boolean, settings: StoreSettings): void {
