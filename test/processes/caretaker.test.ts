@@ -2,16 +2,20 @@
 // over when it is dead itself. And what all of them see alike: the counters.
 
 import { describe, expect, test } from 'vitest';
-import { CARETAKER_BYTE, SHRINKER_BYTE } from '../../src/arena/index.ts';
-import type { Store } from '../../src/index.ts';
+import { CARETAKER_BYTE, SHRINKER_BYTE, StoreFile } from '../../src/arena/index.ts';
 import { type Child, newScene, type Scene, until } from './scene.ts';
 import { tools } from './tools.ts';
 
 const { arenasOf, flushPages, getPages, poolOf, prometheusText, putPages } = tools;
 
-/** Whether another process holds the lock of a byte of a store's file. */
-function isHeldByOther(store: Store, byte: number): boolean {
-  return arenasOf(store).thread!.file.isLocked(byte);
+/** Waits until somebody holds the locks of bytes of the scene's file. */
+async function untilHeld(scene: Scene, ...bytes: number[]): Promise<void> {
+  const file = StoreFile.open(scene.path())!;
+  try {
+    await until(() => bytes.every((byte) => file.isLocked(byte)), `bytes ${bytes} are locked`);
+  } finally {
+    file.close();
+  }
 }
 
 /** A child that made the scene's store and looks after it. */
@@ -45,9 +49,8 @@ describe('the caretaker', () => {
   test('that is killed is followed by another, which finds the dead, its predecessor among them', async () => {
     const scene = newScene();
     const first = await leadingChild(scene, true);
+    await untilHeld(scene, CARETAKER_BYTE, SHRINKER_BYTE);
     const store = scene.open();
-    await until(() => isHeldByOther(store, CARETAKER_BYTE), 'the first process is the caretaker');
-    await until(() => isHeldByOther(store, SHRINKER_BYTE), 'and the shrinker');
     await first.dies(({ state, putPages, beforeCall }) => {
       beforeCall('allocate', () => process.kill(process.pid, 'SIGKILL'));
       putPages(state.pool, 0, 5000);
@@ -73,8 +76,8 @@ describe('the caretaker', () => {
   test('lifts the stop of growth that a killed shrinker left: the next shrinker does', async () => {
     const scene = newScene();
     const first = await leadingChild(scene, true);
+    await untilHeld(scene, SHRINKER_BYTE);
     const store = scene.open();
-    await until(() => isHeldByOther(store, SHRINKER_BYTE), 'the first process is the shrinker');
     const [arena] = arenasOf(store).all;
     arena.setWord(arena.layout.H_GROWTH_STOPPED, 1);
     await first.kill();

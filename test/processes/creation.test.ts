@@ -3,7 +3,7 @@
 import { readdirSync, statfsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { openDraft } from '../../src/zcache/index.ts';
-import { isRoot, newScene, SHM } from './scene.ts';
+import { needsRoot, newScene, SHM } from './scene.ts';
 import { tools } from './tools.ts';
 
 const { poolOf, putPages, getPages, codeOf } = tools;
@@ -75,7 +75,8 @@ describe('a draft', () => {
     expect(getPages(poolOf(scene.open()), 0, 100)).toEqual({ right: 100, missing: 0, wrong: 0 });
   });
 
-  test.runIf(isRoot)('whose process is killed leaves nothing', async () => {
+  test('whose process is killed leaves nothing', async (context) => {
+    needsRoot(context);
     const scene = newScene();
     scene.mount('size=64m');
     const child = await scene.child();

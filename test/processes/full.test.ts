@@ -3,8 +3,8 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
-import { type Child, isRoot, newScene, type Scene } from './scene.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Child, needsRoot, newScene, type Scene } from './scene.ts';
 import { tools } from './tools.ts';
 
 const { codeOf, openDraft, listStores } = tools;
@@ -35,7 +35,9 @@ function putAll(child: Child, pool: string, kind: 'persistent' | 'ephemeral'): P
   );
 }
 
-describe.runIf(isRoot)('a full file system', () => {
+describe('a full file system', () => {
+  beforeEach(needsRoot);
+
   test('refuses persistent pages, keeps and gives those it has, and takes more when there is space again', async () => {
     const scene = newScene();
     scene.mount('size=24m');
@@ -139,7 +141,9 @@ describe.runIf(isRoot)('a full file system', () => {
   });
 });
 
-describe.runIf(isRoot)('a file system that is too small', () => {
+describe('a file system that is too small', () => {
+  beforeEach(needsRoot);
+
   test('for the memory asked for is told at once, with how to get more, and nothing is made', () => {
     const scene = newScene();
     scene.mount('size=24m');

@@ -7,14 +7,13 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, type TestContext } from 'vitest';
 import { open, type Store, type StoreOptions } from '../../src/index.ts';
 import { arenasOf } from '../../src/zcache/store.ts';
 import type { SmallStore } from '../tmem/small-store.ts';
 import type { Tools } from './tools.ts';
 
 export const SHM = '/dev/shm';
-export const isRoot = process.geteuid?.() === 0;
 /** Longest call in a child; what takes longer hangs. */
 const CALL_TIMEOUT_MS = 30_000;
 const POLL_MS = 5;
@@ -23,6 +22,11 @@ const LAYOUT_VERSION = 2;
 const CHILD = new URL('./child.ts', import.meta.url);
 /** Children start in a quarter of the time when the sources they load are compiled already. */
 const COMPILED = decodeURIComponent(new URL('../../build/compiled', import.meta.url).pathname);
+
+/** Ends a test, visibly, where its mounts and owners cannot be made. */
+export function needsRoot({ skip }: TestContext): void {
+  skip(process.geteuid?.() !== 0, 'needs root');
+}
 
 /** A new scene for the running test. */
 export function newScene(): Scene {

@@ -19,7 +19,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isRoot, newScene, type Scene } from './scene.ts';
+import { needsRoot, newScene, type Scene } from './scene.ts';
 import { tools } from './tools.ts';
 
 const { codeOf, openDraft, removeStore, checkStore, listStores, poolOf, putPages, getPages } = tools;
@@ -110,7 +110,8 @@ describe('in the place of the file', () => {
     expectLeftAlone(scene);
   });
 
-  test.runIf(isRoot)('a file of another user is left alone', () => {
+  test('a file of another user is left alone', (context) => {
+    needsRoot(context);
     const scene = closedStore();
     chownSync(scene.path(), OTHER_USER, OTHER_USER);
     expectLeftAlone(scene);
@@ -149,7 +150,8 @@ describe('a directory', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test.runIf(isRoot)('that is mounted read-only is refused, and so is a store in it', async () => {
+  test('that is mounted read-only is refused, and so is a store in it', async (context) => {
+    needsRoot(context);
     const scene = newScene();
     const directory = scene.mount('size=32m');
     // By a process that ends: a mapped file keeps the file system from becoming read-only.
@@ -166,7 +168,8 @@ describe('a directory', () => {
     expectSound(scene);
   });
 
-  test.runIf(isRoot)('that this user may not write to is refused', async () => {
+  test('that this user may not write to is refused', async (context) => {
+    needsRoot(context);
     const scene = newScene();
     const directory = scene.subdirectory();
     chmodSync(directory, 0o555);
@@ -184,7 +187,8 @@ describe('a directory', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  test.runIf(isRoot)('of all users keeps one user’s stores from the others', async () => {
+  test('of all users keeps one user’s stores from the others', async (context) => {
+    needsRoot(context);
     const scene = closedStore();
     const child = await scene.child();
     const codes = await child.run(
