@@ -16,6 +16,8 @@ import { type ArenaInstance, instantiate, newMemory } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 
 const PAGE_BYTES = 4096;
+/** How long a recovery waits for a thread that seems to be stopped; operations take microseconds. */
+export const BUSY_RECOVERY_WAIT_MS = 20;
 const { copy } = Buffer.prototype;
 
 /** Sizes that are fixed when an arena is formatted. */
@@ -138,7 +140,9 @@ export class Arena {
     }
     if (aborted.reason === 'damaged') throw aborted;
     const result = !aborted.begun || this.wasm.isCommitted() === 0 ? undefined : this.wasm.committedResult();
-    this.recover(this.word(this.layout.H_LOCK_TIMEOUT_MS));
+    // Who holds a lock for that long is likely to go on doing so, and the gate is closed for all meanwhile.
+    const timeoutMs = this.word(this.layout.H_LOCK_TIMEOUT_MS);
+    this.recover(aborted.reason === 'busy' ? Math.min(timeoutMs, BUSY_RECOVERY_WAIT_MS) : timeoutMs);
     if (result === undefined && aborted.reason === 'busy') throw aborted;
     return result;
   }

@@ -1,7 +1,7 @@
 /** The arena as TypeScript sees it: memory, wasm code and this thread's slot; for named stores also their file. */
 
 export { ArenaAbort, asAbort } from './abort.ts';
-export { Arena, type ArenaSizes } from './arena.ts';
+export { Arena, type ArenaSizes, BUSY_RECOVERY_WAIT_MS } from './arena.ts';
 export type { StoreThread } from './file-host.ts';
 export { type ArenaMemory, type ArenaModule, arenaModule } from './module.ts';
 export {

@@ -145,7 +145,7 @@ export function attachNamed(
   if (holes !== undefined) {
     throw new TmemError(
       'TMEM_ERR_DAMAGED',
-      `${file.path}: ${holes.backed} frames should have memory, the file has memory for ${holes.held}: was it copied? ` +
+      `${file.path}: ${holes.backed} frames should have memory, the file has it for ${holes.held}: was it copied? ` +
         'Remove the file (tmem rm); tmem save and tmem restore carry a store over',
     );
   }

@@ -3,8 +3,8 @@
  *
  * It gives memory back when the machine runs short of it (the shrinker), finds the slots of processes that were killed
  * and recovers what they left, finishes what they had begun (twins.ts), and tells when the store's file was removed.
- * Who does it holds the lock of a byte of the store's file, one for the shrinker and one for the rest, and another takes
- * over when it ends. A store without a name has one process; there it is the thread that opened it.
+ * Who does it holds the lock of a byte of the store's file, one for the shrinker and one for the rest, and another
+ * takes over when it ends. A store without a name has one process; there it is the thread that opened it.
  */
 
 import { CARETAKER_BYTE, SHRINKER_BYTE } from '../arena/index.ts';

@@ -6,7 +6,7 @@ import { tools } from './tools.ts';
 
 const { poolOf, putPages, checkStore } = tools;
 
-test('a check that gets the slot of a thread that ended in the middle says so, and the store is clean after it', async () => {
+test('a check in the slot of a thread that ended in the middle says so, and the store is clean after it', async () => {
   const scene = newScene();
   const store = scene.open({ memory: '16 MiB', threads: 2, shrinker: { enabled: false } });
   putPages(poolOf(store), 0, 100);

@@ -38,10 +38,13 @@ describe('a process that is stopped', () => {
     putPages(pool, 0, 10);
     const child = await childThatEnds(scene, 'SIGSTOP');
     expect(codeOf(() => putPages(pool, 100, 1000))).toBe('TMEM_ERR_BUSY');
+    // What the thread left half done can be recovered only when the other goes on: until then it is told the same.
+    expect(codeOf(() => getPages(pool, 0, 1))).toBe('TMEM_ERR_BUSY');
     // Threads that need nothing of it work.
     expect(getPages(other, 0, 10)).toEqual({ right: 10, missing: 0, wrong: 0 });
     child.signal('SIGCONT');
     await child.kill();
+    await until(() => codeOf(() => store.stats()) === undefined, 'the store is whole again');
     expect(store.stats().store).toMatchObject({ lock_timeouts: 1, threads_attached: 2 });
     expect(putPages(pool, 100, 1000)).toBe(1000);
     expectAccounted(accountable(store));
