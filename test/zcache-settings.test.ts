@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ARENA_BYTES_MAX } from '../src/arena/index.ts';
 import { TmemError } from '../src/errors.ts';
 import { formatByteSize, parseByteSize } from '../src/zcache/byte-size.ts';
 import { checkedName, clientOptions, poolDefaults, poolOptions } from '../src/zcache/options.ts';
-import { ARENA_BYTES_MAX, type SettingsOptions, storeSettings } from '../src/zcache/settings.ts';
+import { type SettingsOptions, storeSettings } from '../src/zcache/settings.ts';
 
 const MIB = 2 ** 20;
 

@@ -77,15 +77,20 @@ function highStart(last: u32): u32 {
 
 function back(first: u32, frames: u32, low: bool): bool {
   if (!hostBack(first, frames)) return false;
+  if (low && first + frames > load<u32>(H_LOW_EDGE)) store<u32>(H_LOW_EDGE, first + frames);
+  makeFree(first, frames);
+  atomic.add<u32>(H_BACKINGS, 1);
+  return true;
+}
+
+/** Frames that have memory behind them, and were unbacked, are free. */
+function makeFree(first: u32, frames: u32): void {
   setBacked(first, frames);
   lock(FRAME_LOCK);
   for (let frame = first; frame < first + frames; frame++) setFree(frame);
   store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + frames);
   store<u32>(H_UNBACKED, load<u32>(H_UNBACKED) - frames);
-  if (low && first + frames > load<u32>(H_LOW_EDGE)) store<u32>(H_LOW_EDGE, first + frames);
   unlock(FRAME_LOCK);
-  atomic.add<u32>(H_BACKINGS, 1);
-  return true;
 }
 
 /** Backs every frame that has no memory, as far as the system has any. */
@@ -145,11 +150,6 @@ function giveRun(first: u32, frames: u32): bool {
   clearBacked(first, frames);
   if (hostUnback(first, frames)) return true;
   // The host cannot: they keep their memory.
-  setBacked(first, frames);
-  lock(FRAME_LOCK);
-  for (let frame = first; frame < first + frames; frame++) setFree(frame);
-  store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + frames);
-  store<u32>(H_UNBACKED, load<u32>(H_UNBACKED) - frames);
-  unlock(FRAME_LOCK);
+  makeFree(first, frames);
   return false;
 }

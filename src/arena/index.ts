@@ -2,7 +2,9 @@
 
 export { ArenaAbort, asAbort } from './abort.ts';
 export { Arena, type ArenaSizes, BUSY_RECOVERY_WAIT_MS } from './arena.ts';
+export { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, POOLS_MAX, STAGING_PAGES_MAX } from './bounds.ts';
 export type { StoreThread } from './file-host.ts';
+export { WASM_PAGE_BYTES } from './instance.ts';
 export { type ArenaMemory, type ArenaModule, arenaModule } from './module.ts';
 export {
   attachNamed,

@@ -10,26 +10,19 @@
 import { randomBytes } from 'node:crypto';
 import { TmemError } from '../errors.ts';
 import { Arena, type ArenaSizes, formatArena } from './arena.ts';
+import { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, POOLS_MAX, STAGING_PAGES_MAX } from './bounds.ts';
 import type { ArenaLayout } from './exports.ts';
-import { FileHost, StoreThread, threadIdentity } from './file-host.ts';
+import { FileHost, SLOT_STATE_MASK, StoreThread, threadIdentity } from './file-host.ts';
 import { findHoles } from './holes.ts';
 import { CopyHost, FRAME_BYTES, PrivateHost } from './host.ts';
 import { type ArenaInstance, instantiate, newMemory, WASM_PAGE_BYTES } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 import { SLOTS_MAX, StoreFile } from './store-file.ts';
 
-/** Bounds of what a header may say; those of the settings. */
-const POOLS_MAX = 65_535;
-const CLIENTS_MAX = 1024;
-const STAGING_PAGES_MAX = 1024;
-const ARENAS_MAX = 64;
-const ARENA_BYTES_MAX = 4 * 2 ** 30;
 /** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
 const CLAIM_ROUNDS = 40;
 const CLAIM_PAUSE_MS = 1;
 const NONCE_BYTES = 8;
-/** The state in a slot's first word. */
-const STATE_MASK = 0xff;
 
 /** A store's arenas as this thread has them. */
 export interface NamedArenas {
@@ -41,17 +34,22 @@ export interface NamedArenas {
   readonly settings: string;
 }
 
-const layouts = new WeakMap<ArenaModule, ArenaLayout>();
+const withoutStore = new WeakMap<ArenaModule, ArenaInstance>();
+
+/** A module's code on a memory that is no arena: for what it knows without one. */
+function instanceWithoutStore(module: ArenaModule): ArenaInstance {
+  let instance = withoutStore.get(module);
+  if (instance === undefined) {
+    const memory = newMemory(WASM_PAGE_BYTES);
+    instance = instantiate(module, memory, new PrivateHost(memory));
+    withoutStore.set(module, instance);
+  }
+  return instance;
+}
 
 /** A module's layout, for reading a file before it is mapped. */
 export function moduleLayout(module: ArenaModule): ArenaLayout {
-  let layout = layouts.get(module);
-  if (layout === undefined) {
-    const memory = newMemory(WASM_PAGE_BYTES);
-    layout = instantiate(module, memory, new PrivateHost(memory)).layout;
-    layouts.set(module, layout);
-  }
-  return layout;
+  return instanceWithoutStore(module).layout;
 }
 
 /**
@@ -68,36 +66,25 @@ export function createNamed(
   count: number,
   settings: string,
 ): NamedArenas | undefined {
+  const firstFrame = firstFrameOf(module, sizes);
   const file = StoreFile.create(where.directory, where.path);
   const thread = new StoreThread(file);
   try {
+    if (firstFrame === 0) {
+      file.close();
+      return undefined;
+    }
     file.setBytes(sizes.bytes * count);
-    const storeId = randomBytes(16);
-    const createdMs = Date.now();
+    const about = { count, storeId: randomBytes(16), createdMs: Date.now(), settings: Buffer.from(settings) };
     for (let number = 0; number < count; number++) {
       const offset = number * sizes.bytes;
       const memory = newMemory(sizes.bytes);
-      const firstFrame = firstFrameOf(module, sizes);
-      if (firstFrame === 0) {
-        file.close();
-        return undefined;
-      }
       reserveTables(file, offset, sizes.bytes, firstFrame);
       file.mapUnder(memory, offset);
       const instance = instantiate(module, memory, new FileHost(thread, memory, offset));
       thread.instances.push(instance);
       formatArena(instance, sizes);
-      const { layout } = instance;
-      const words = new Uint32Array(memory.buffer);
-      words[layout.H_ARENA >>> 2] = number;
-      words[layout.H_ARENAS >>> 2] = count;
-      const bytes = new Uint8Array(memory.buffer);
-      bytes.set(storeId, layout.H_STORE_ID);
-      new Float64Array(memory.buffer, layout.H_CREATED_MS, 1)[0] = createdMs;
-      const text = Buffer.from(settings);
-      if (text.length > layout.SETTINGS_BYTES_MAX) throw new RangeError('settings do not fit the header');
-      bytes.set(text, layout.H_SETTINGS);
-      words[layout.H_SETTINGS_BYTES >>> 2] = text.length;
+      describeStore(instance, number, about);
     }
     claimSlot(thread);
     const arenas = thread.instances.map((instance) => new Arena(instance));
@@ -108,9 +95,29 @@ export function createNamed(
   }
 }
 
+/** What the header of an arena says of the store it belongs to. */
+interface AboutStore {
+  readonly count: number;
+  readonly storeId: Uint8Array;
+  readonly createdMs: number;
+  readonly settings: Uint8Array;
+}
+
+function describeStore({ memory, layout }: ArenaInstance, number: number, about: AboutStore): void {
+  const { count, storeId, createdMs, settings } = about;
+  if (settings.length > layout.SETTINGS_BYTES_MAX) throw new RangeError('settings do not fit the header');
+  const words = new Uint32Array(memory.buffer);
+  words[layout.H_ARENA >>> 2] = number;
+  words[layout.H_ARENAS >>> 2] = count;
+  words[layout.H_SETTINGS_BYTES >>> 2] = settings.length;
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.set(storeId, layout.H_STORE_ID);
+  bytes.set(settings, layout.H_SETTINGS);
+  new Float64Array(memory.buffer, layout.H_CREATED_MS, 1)[0] = createdMs;
+}
+
 function firstFrameOf(module: ArenaModule, sizes: ArenaSizes): number {
-  const memory = newMemory(WASM_PAGE_BYTES);
-  const { wasm } = instantiate(module, memory, new PrivateHost(memory));
+  const { wasm } = instanceWithoutStore(module);
   const { threads, pools, clients, stagingPages } = sizes;
   return wasm.formatFirstFrame(sizes.bytes / FRAME_BYTES, threads, pools, clients, stagingPages) >>> 0;
 }
@@ -202,7 +209,7 @@ function leaveAlone({ memory, layout }: ArenaInstance, ownSlot: number): void {
   const slotBytes = words[layout.H_SLOT_BYTES >>> 2] ?? 0;
   for (let slot = 0; slot < (words[layout.H_THREADS >>> 2] ?? 0); slot++) {
     const at = (slots + slot * slotBytes + layout.S_STATE) >>> 2;
-    const state = (words[at] ?? 0) & STATE_MASK;
+    const state = (words[at] ?? 0) & SLOT_STATE_MASK;
     // Written in any case: so this page is the copy's own from here on.
     if (slot === ownSlot) words[at] = layout.SLOT_FREE;
     else words[at] = state === layout.SLOT_BUSY ? layout.SLOT_IDLE : state;
@@ -262,7 +269,7 @@ function checkHeader(file: StoreFile, instance: ArenaInstance, number: number, c
     [threads, pools, clients, stagingPages].every((size) => size >= 1) &&
     threads <= SLOTS_MAX &&
     pools <= POOLS_MAX &&
-    clients <= CLIENTS_MAX &&
+    clients <= CLIENTS_MAX + 1 && // the entry of nobody
     stagingPages <= STAGING_PAGES_MAX &&
     word(layout.H_ARENA) === number &&
     word(layout.H_ARENAS) === count &&

@@ -1,5 +1,5 @@
 /**
- * Opening a store: makes it, attaches to it by name, or attaches to what another thread shared. All or nothing: when a
+ * Opening a store: makes it, or attaches to it by name (by another thread's token: attach.ts). All or nothing: when a
  * step fails, what the steps before it made is undone.
  */
 
@@ -20,6 +20,7 @@ import {
   type NamedArenas,
   StoreFile,
   storePath,
+  WASM_PAGE_BYTES,
 } from '../arena/index.ts';
 import { Arenas, TmemError } from '../tmem/index.ts';
 import { applySettings } from './apply-settings.ts';
@@ -33,9 +34,8 @@ import {
   type StoreSettings,
   storeSettings,
 } from './settings.ts';
-import { type FullToken, Store, type StoreToken, TOKEN_KIND } from './store.ts';
+import { Store } from './store.ts';
 
-const WASM_PAGE_BYTES = 65_536;
 export const DIRECTORY_DEFAULT = '/dev/shm';
 /** Times a store may be removed, or made by somebody else, between two steps of opening it. */
 const OPEN_TRIES_MAX = 20;
@@ -208,17 +208,13 @@ function attachByName(place: Place, options: StoreOptions, isTended = true): Sto
     const module = moduleFor(options);
     const named = attachNamed(module, file);
     if (named === undefined) return undefined;
-    const arenas = new Arenas(named.arenas, named.thread);
-    try {
+    return leavingOnError(named, (arenas) => {
       const settings = existingSettings(named.settings, settingsIn(options), file.path);
       checkSizes(named, settings, file);
       arenas.recover();
       if (settings.prefault && options.prefault === true) prefault(arenas);
       return opened(arenas, settings, module, { name: place.name, isNew: false, isTended });
-    } catch (error) {
-      arenas.close();
-      throw error;
-    }
+    });
   });
 }
 
@@ -257,11 +253,22 @@ function createDraft(place: Place, options: StoreOptions): { store: Store; file:
   });
 }
 
-function closingOnError<Result>(file: StoreFile, run: () => Result): Result {
+export function closingOnError<Result>(file: StoreFile, run: () => Result): Result {
   try {
     return run();
   } catch (error) {
     file.close();
+    throw error;
+  }
+}
+
+/** Gives this thread's slot back when what follows attaching fails. */
+export function leavingOnError<Result>(named: NamedArenas, run: (arenas: Arenas) => Result): Result {
+  const arenas = new Arenas(named.arenas, named.thread);
+  try {
+    return run(arenas);
+  } catch (error) {
+    arenas.close();
     throw error;
   }
 }
@@ -302,75 +309,6 @@ function checkSizes(named: NamedArenas, settings: StoreSettings, file: StoreFile
   throw new TmemError('TMEM_ERR_DAMAGED', `${file.path}: its settings and its tables differ`);
 }
 
-// ---- by another thread's token ------------------------------------------------------------------------------------
-
-/**
- * Attaches this thread to a store that another thread of the process shared.
- *
- * @throws TmemError TMEM_ERR_SHARED_TOKEN, TMEM_ERR_LAYOUT, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_STORE_GONE
- */
-export function attach(token: StoreToken): Store {
-  const full = token as Partial<FullToken> | null | undefined;
-  if (
-    full?.kind !== TOKEN_KIND ||
-    !Array.isArray(full.memories) ||
-    full.settings === undefined ||
-    !full.module
-  ) {
-    throw new TmemError(
-      'TMEM_ERR_SHARED_TOKEN',
-      'attach: this is not what share() of an open store returned',
-    );
-  }
-  const { settings, module, file } = full as FullToken;
-  const arenas =
-    file === undefined ? attachPrivate(full as FullToken) : attachShared(full as FullToken, file);
-  return opened(arenas, settings, module, { name: file?.name, isNew: false, isTended: false });
-}
-
-function attachPrivate({ module, memories, settings }: FullToken): Arenas {
-  const all: Arena[] = [];
-  for (const memory of memories) {
-    const arena = Arena.attach(module, memory);
-    if (arena instanceof Arena) {
-      all.push(arena);
-      continue;
-    }
-    for (const attached of all) attached.wasm.slotRelease();
-    throw arena === 'full'
-      ? new TmemError(
-          'TMEM_ERR_TOO_MANY_THREADS',
-          `attach: all ${settings.threads} thread slots are taken; close the store where threads end, or raise threads`,
-        )
-      : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
-  }
-  return new Arenas(all);
-}
-
-function attachShared({ module, memories }: FullToken, shared: NonNullable<FullToken['file']>): Arenas {
-  const gone = () =>
-    new TmemError(
-      'TMEM_ERR_STORE_GONE',
-      `attach: ${shared.path} was removed or replaced after it was shared; open it again by name`,
-    );
-  const file = StoreFile.open(shared.path);
-  if (file === undefined) throw gone();
-  return closingOnError(file, () => {
-    const { device, inode } = file.identity;
-    if (device !== shared.identity.device || inode !== shared.identity.inode) throw gone();
-    const named = attachNamed(module, file, memories);
-    if (named === undefined) throw gone();
-    const arenas = new Arenas(named.arenas, named.thread);
-    try {
-      arenas.recover();
-      return arenas;
-    } catch (error) {
-      arenas.close();
-      throw error;
-    }
-  });
-}
-
 // ---- both -----------------------------------------------------------------------------------------------------------
 
 interface Opened {
@@ -380,7 +318,7 @@ interface Opened {
   readonly isTended?: boolean;
 }
 
-function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
+export function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
   const { name, isNew, isTended = true } = about;
   publish('tmem:store:open', () => ({
     ...{ attached: !isNew, name: name ?? null, thread: threadId },
