@@ -12,12 +12,14 @@ export {
   C_FROZEN,
   C_NAME,
   C_NAME_LENGTH,
+  C_TWIN,
   C_WEIGHT,
   HISTOGRAM_BINS,
   H_ADDRESS_MAX,
   H_ALLOCATIONS,
   H_ARENA,
   H_ARENAS,
+  H_BACKED_BITS,
   H_CLIENTS_MAX,
   H_CLIENT_TABLE,
   H_CREATED_MS,
@@ -85,7 +87,6 @@ export {
 export { committedResult, isCommitted } from './memory/commit';
 export { pauseBegin, pauseEnd, recoveryIsNeeded } from './memory/gate';
 export { format, formatFirstFrame, headerIsSound } from './memory/format';
-export { backedCount } from './memory/backed-bits';
 export { slotBury, slotClaim, slotRelease, slotTake, slotsThreadEnded } from './memory/slot';
 export {
   objectFlush,
@@ -120,12 +121,13 @@ export {
   poolWalk,
   recoverNow,
   removePool,
+  setClientWord,
   setCodec,
   shrinkBy,
   trimClient,
   zvHeapCheck,
 } from './tmem/pool-calls';
-export { poolStale } from './tmem/pool';
+export { staleName } from './tmem/pool';
 
 /** This thread's operation was unwound by an abort: what it left is for recovery. */
 export function abandonOperation(): void {

@@ -3,7 +3,11 @@
 
 import { measureAttach } from './processes/attach.ts';
 import { measureFirstTouch } from './processes/first-touch.ts';
+import { measureHitRatio } from './processes/hit-ratio.ts';
+import { measureMemoryBound } from './processes/memory-bound.ts';
+import { measurePressure } from './processes/pressure.ts';
 import { measureProcessVsThread } from './processes/process-vs-thread.ts';
+import { measureRecovery } from './processes/recovery.ts';
 import type { BenchOptions, Figures } from './run.ts';
 import { chosen } from './support/only.ts';
 import { type Target, targetTable } from './support/targets.ts';
@@ -12,6 +16,10 @@ const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> 
   'process-vs-thread': measureProcessVsThread,
   attach: measureAttach,
   'first-touch': measureFirstTouch,
+  'hit-ratio': measureHitRatio,
+  recovery: measureRecovery,
+  'memory-bound': measureMemoryBound,
+  pressure: measurePressure,
 };
 
 const TARGETS: readonly Target[] = [
@@ -21,6 +29,15 @@ const TARGETS: readonly Target[] = [
   { field: 'attach_cold_ms' },
   { field: 'first_touch_ms' },
   { field: 'warm_touch_ms' },
+  { field: 'hit_ratio_shared' },
+  { field: 'hit_ratio_private' },
+  { field: 'recovery_ms_p99', most: 500 },
+  { field: 'recovery_ms_p99_cpu' },
+  { field: 'memory_bound_file_share', most: 1 },
+  { field: 'memory_bound_process_mib', most: 32 },
+  { field: 'returned_bytes' },
+  { field: 'returned_kills', most: 0 },
+  { field: 'returned_persistent_lost', most: 0 },
 ];
 
 export async function run(options: BenchOptions): Promise<Figures> {

@@ -1,9 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ARENA_BYTES_MAX } from '../src/arena/index.ts';
 import { TmemError } from '../src/errors.ts';
 import { formatByteSize, parseByteSize } from '../src/zcache/byte-size.ts';
 import { checkedName, clientOptions, poolDefaults, poolOptions } from '../src/zcache/options.ts';
-import { ARENA_BYTES_MAX, type SettingsOptions, storeSettings } from '../src/zcache/settings.ts';
+import { type SettingsOptions, storeSettings } from '../src/zcache/settings.ts';
 
 const MIB = 2 ** 20;
 
@@ -72,7 +73,16 @@ describe('store settings', () => {
       lockTimeoutMs: 5000,
       cleancache: { enabled: true, ignoreInactive: false },
       frontswap: { enabled: true, exclusiveLoads: false, swizzleBits: 4 },
+      shrinker: {
+        enabled: true,
+        lowPercent: 10,
+        highPercent: 15,
+        stallPercent: 10,
+        idleIntervalMs: 1000,
+        nearIntervalMs: 50,
+      },
     });
+    expect(storeSettings({ memory: '256 MiB' }, true).threads, 'with a name').toBe(32);
   });
 
   test('pages are verified by default in debug builds, and as asked otherwise', () => {

@@ -4,7 +4,7 @@
 // This is not derived from anything. A bit is set after the host reserved the memory and cleared before the host gives
 // it back, both under BACKING_LOCK: a set bit is always true, whoever is killed in between.
 
-import { H_BACKED_BITS, H_FRAMES } from './layout';
+import { H_BACKED_BITS } from './layout';
 
 export function backedBytes(frames: u32): u32 {
   return ((frames + 31) >>> 5) << 2;
@@ -61,12 +61,4 @@ export function unbackedRun(frame: u32, most: u32, end: u32): u32 {
   let run: u32 = 0;
   while (run < most && frame + run < end && !isBacked(frame + run)) run++;
   return run;
-}
-
-/** Counts the bits of all frames of the arena; for checks. */
-export function backedCount(): u32 {
-  let count: u32 = 0;
-  const bytes = backedBytes(load<u32>(H_FRAMES));
-  for (let i: u32 = 0; i < bytes; i += 4) count += <u32>popcnt<u32>(load<u32>(load<u32>(H_BACKED_BITS) + i));
-  return count;
 }

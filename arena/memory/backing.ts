@@ -7,6 +7,7 @@
 //
 // Frames move between three states: in use -> free (in the bitmap) -> unbacked (counted in H_UNBACKED, in no list).
 // The host's calls take some 100 microseconds and are made under BACKING_LOCK alone, or with locks that come before it.
+// Giving back holds RECLAIM_LOCK, too: reclaim looks into frames that their owners may let go of at the same time.
 
 import { clearBacked, isBacked, nextUnbacked, previousUnbacked, setBacked, unbackedRun } from './backed-bits';
 import { PLENTY_FRAMES, freeTakeWord, freeTakenWord, setFree } from './free-frames';
@@ -14,9 +15,11 @@ import { hostBack, hostUnback } from './host';
 import {
   BACKING_LOCK,
   FRAME_LOCK,
+  FRAME_SHIFT,
   H_BACKINGS,
   H_BACKING_FAILED,
   H_FIRST_FRAME,
+  H_FRAMES,
   H_FREE_FRAMES,
   H_GIVEN_BACK,
   H_GROWTH_STOPPED,
@@ -24,6 +27,7 @@ import {
   H_LOW_EDGE,
   H_UNBACKED,
   H_UNBACK_HAND,
+  RECLAIM_LOCK,
 } from './layout';
 import { lock, unlock } from './lock';
 
@@ -73,20 +77,38 @@ function highStart(last: u32): u32 {
 
 function back(first: u32, frames: u32, low: bool): bool {
   if (!hostBack(first, frames)) return false;
+  if (low && first + frames > load<u32>(H_LOW_EDGE)) store<u32>(H_LOW_EDGE, first + frames);
+  makeFree(first, frames);
+  atomic.add<u32>(H_BACKINGS, 1);
+  return true;
+}
+
+/** Frames that have memory behind them, and were unbacked, are free. */
+function makeFree(first: u32, frames: u32): void {
   setBacked(first, frames);
   lock(FRAME_LOCK);
   for (let frame = first; frame < first + frames; frame++) setFree(frame);
   store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + frames);
   store<u32>(H_UNBACKED, load<u32>(H_UNBACKED) - frames);
-  if (low && first + frames > load<u32>(H_LOW_EDGE)) store<u32>(H_LOW_EDGE, first + frames);
   unlock(FRAME_LOCK);
-  atomic.add<u32>(H_BACKINGS, 1);
-  return true;
 }
 
 /** Backs every frame that has no memory, as far as the system has any. */
 export function backAll(): void {
-  while (backFrames(true, 0)) {}
+  // Each call backs one frame at least; others may give some back meanwhile.
+  for (let i = load<u32>(H_FRAMES); i > 0 && backFrames(true, 0); i--) {}
+}
+
+/** Touches every frame that has memory, so that this process has it at hand; others may give frames back meanwhile. */
+export function touchAll(): void {
+  const frames = load<u32>(H_FRAMES);
+  // Not frame 0: address 0 is never used.
+  for (let first: u32 = 1; first < frames; first += STEP_FRAMES) {
+    const end = min(first + STEP_FRAMES, frames);
+    lock(BACKING_LOCK);
+    for (let frame = first; frame < end; frame++) if (isBacked(frame)) atomic.or<u32>(frame << FRAME_SHIFT, 0);
+    unlock(BACKING_LOCK);
+  }
 }
 
 /** Gives up to `frames` free frames back to the system; how many it gave. */
@@ -101,6 +123,7 @@ export function unbackFrames(frames: u32): u32 {
 }
 
 function unbackWord(most: u32): u32 {
+  lock(RECLAIM_LOCK);
   lock(BACKING_LOCK);
   lock(FRAME_LOCK);
   let bits = freeTakeWord(load<u32>(H_UNBACK_HAND), min(most, WORD_FRAMES));
@@ -119,6 +142,7 @@ function unbackWord(most: u32): u32 {
   }
   store<u64>(H_GIVEN_BACK, load<u64>(H_GIVEN_BACK) + given);
   unlock(BACKING_LOCK);
+  unlock(RECLAIM_LOCK);
   return given;
 }
 
@@ -126,11 +150,6 @@ function giveRun(first: u32, frames: u32): bool {
   clearBacked(first, frames);
   if (hostUnback(first, frames)) return true;
   // The host cannot: they keep their memory.
-  setBacked(first, frames);
-  lock(FRAME_LOCK);
-  for (let frame = first; frame < first + frames; frame++) setFree(frame);
-  store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + frames);
-  store<u32>(H_UNBACKED, load<u32>(H_UNBACKED) - frames);
-  unlock(FRAME_LOCK);
+  makeFree(first, frames);
   return false;
 }

@@ -169,12 +169,16 @@ export function frameGive(frame: u32): void {
   frameGiveAs(frame, atomic.load<u32>(frameEntry(frame)));
 }
 
+/** The entry of a frame says that it is nobody's, and whether it keeps its memory; `kind` is what it was. */
+export function frameDisown(frame: u32, kind: u32): void {
+  store<u32>(frameEntry(frame) + 4, kind == KIND_POOL || kind == KIND_CLIENT ? KEEP_BACKED : 0);
+  atomic.store<u32>(frameEntry(frame), KIND_FREE);
+}
+
 /** frameGive for a frame whose entry was hidden; `entry` is what it said before. */
 export function frameGiveAs(frame: u32, entry: u32): void {
   must((entry & 15) != KIND_FREE, 111);
-  const kind = entry & 15;
-  store<u32>(frameEntry(frame) + 4, kind == KIND_POOL || kind == KIND_CLIENT ? KEEP_BACKED : 0);
-  atomic.store<u32>(frameEntry(frame), KIND_FREE);
+  frameDisown(frame, entry & 15);
   lock(FRAME_LOCK);
   setFree(frame);
   store<u32>(H_FREE_FRAMES, load<u32>(H_FREE_FRAMES) + 1);

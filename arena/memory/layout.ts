@@ -200,6 +200,7 @@ export const C_FRAMES: usize = 16; // frames held, all kinds, atomic
 export const C_FROZEN: usize = 20;
 export const C_NAME_LENGTH: usize = 24;
 export const C_FRAMES_MAX: usize = 28;
+export const C_TWIN: usize = 32; // name of the client in the store's first arena (there: 0)
 export const C_NAME: usize = 64; // 64 bytes
 export const C_KINDS: usize = 128; // u32 a frame kind: frames held, atomic
 export const C_SLABS: usize = 192; // u32 a slab class: first frame with a free cell

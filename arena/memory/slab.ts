@@ -177,11 +177,11 @@ export function hazardClear(slot: usize): void {
   const entry = atomic.load<u32>(frameEntry(frame));
   const kind = entry & 15;
   if (kind != KIND_SLAB_EPH && kind != KIND_SLAB_PERS) return;
-  if (((entry >>> 4) & 0x3ff) != SLAB_OBJECT || slabUsed(frame) != 0) return;
+  if (((entry >>> 4) & 0x3ff) != SLAB_OBJECT) return;
   const client = entry >>> 16;
   const guard = slabLock(client);
   lock(guard);
-  // Looked at again under the lock: it may have been used or given back, even to another client.
+  // Under the lock, and only if it is the same still: it may be another's by now, or have no memory behind it.
   if (atomic.load<u32>(frameEntry(frame)) == entry && slabUsed(frame) == 0) {
     release(frame, SLAB_OBJECT, listAddress(client, kind == KIND_SLAB_EPH, SLAB_OBJECT));
   }

@@ -108,9 +108,9 @@ function leads(number: u32): bool {
 /** Gives this thread's slot back; its counters stay (totals are sums over all shards). */
 export function slotRelease(): void {
   atomic.store<u32>(mySlot + S_THREAD_ID, NO_THREAD);
-  // What an abandoned operation left is still to be recovered.
-  const abandoned = (atomic.load<u32>(mySlot + S_STATE) & 0xff) == SLOT_ABANDONED;
-  atomic.store<u32>(mySlot + S_STATE, abandoned ? SLOT_DEAD : SLOT_FREE);
+  // What was unwound in the middle, an operation or a recovery, is still to be recovered.
+  const clean = (atomic.load<u32>(mySlot + S_STATE) & 0xff) == SLOT_IDLE;
+  atomic.store<u32>(mySlot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
   mySlot = 0;
 }
 
@@ -135,11 +135,13 @@ export function slotsThreadEnded(threadId: u32): u32 {
  */
 export function slotBury(number: u32): bool {
   const slot = slotAt(number);
-  const state = atomic.load<u32>(slot + S_STATE) & 0xff;
+  const seen = atomic.load<u32>(slot + S_STATE);
+  const state = seen & 0xff;
   if (state == SLOT_FREE) return false;
-  atomic.store<u32>(slot + S_THREAD_ID, NO_THREAD);
   const clean = state == SLOT_IDLE && !leads(number);
-  atomic.store<u32>(slot + S_STATE, clean ? SLOT_FREE : SLOT_DEAD);
+  // Exchanged, not stored: where nobody holds the slot's lock, somebody may be taking it just now.
+  if (atomic.cmpxchg<u32>(slot + S_STATE, seen, clean ? SLOT_FREE : SLOT_DEAD) != seen) return false;
+  atomic.store<u32>(slot + S_THREAD_ID, NO_THREAD);
   return !clean;
 }
 

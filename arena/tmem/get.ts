@@ -1,9 +1,12 @@
 // get: copy a page out, and with it take the page from the index or leave it there.
 
 import { N_CHECKSUM_FAILURES, N_FAILED_GETS, N_SUCC_GETS, count } from '../memory/counters';
+import { ABORT_DAMAGED, abortOperation } from '../memory/host';
 import { H_VERIFY, POOL_SHARED, P_FLAGS, S_OUT } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
+import { TAG_FILL, descriptorOf, tagOf } from '../memory/word';
+import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryTouch } from '../pam/pam';
 import { commit } from '../memory/commit';
 import { copyOut, decode, pageLength } from './encode';
@@ -17,6 +20,13 @@ export const GET_KEEP: u32 = 1;
 export const GET_FREE: u32 = 2;
 /** Keeps the page, counts nothing, and is no use of it: for tools. */
 export const GET_PEEK: u32 = 3;
+
+/** Whether a word of the index leads to a page of that handle. One repeated byte says of no handle. */
+function isPageOf(word: u32, object: usize, index: u32): bool {
+  if (tagOf(word) == TAG_FILL) return true;
+  const descriptor = descriptorOf(word);
+  return objectOf(descriptor) == object && indexOf(descriptor) == index;
+}
 
 function keeps(mode: u32): bool {
   if (mode != GET_DEFAULT) return mode != GET_FREE;
@@ -42,6 +52,8 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
     return MISS;
   }
   const word = load<u32>(at);
+  // A page that is whole, but another handle's, was not put here: something overwrote the index.
+  if (!isPageOf(word, object, index)) abortOperation(ABORT_DAMAGED, 403);
   if (pageLength(word) > capacity) {
     unlock(handleStripe());
     return TOO_SHORT;

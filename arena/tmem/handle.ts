@@ -33,6 +33,7 @@ import {
   O_PLACE,
   O_ROOT,
   hasOid,
+  nextInChain,
   objectPlace,
   placePool,
   placeRoot,
@@ -149,7 +150,7 @@ export function findObject(): usize {
   const at = treeFind(trieRoot(hPool, hRoot), hKey, true);
   if (at == 0) return 0;
   let object = addressOf(atomic.load<u32>(at));
-  while (object != 0 && !hasOid(object, hA, hB, hC)) object = load<u32>(object + O_NEXT);
+  for (let i: u32 = 0; object != 0 && !hasOid(object, hA, hB, hC); i++) object = nextInChain(object, i);
   return object;
 }
 
@@ -234,7 +235,7 @@ export function trieOf(pool: usize, object: usize): usize {
   if (load<u32>(detached) == 0) return live;
   const at = treeFind(live, load<u32>(object + O_KEY), true);
   let other = at == 0 ? <usize>0 : addressOf(load<u32>(at));
-  while (other != 0 && other != object) other = load<u32>(other + O_NEXT);
+  for (let i: u32 = 0; other != 0 && other != object; i++) other = nextInChain(other, i);
   return other == object ? live : detached;
 }
 
@@ -255,7 +256,7 @@ export function detachFrom(root: usize, object: usize): void {
     return;
   }
   let before = head;
-  while (load<u32>(before + O_NEXT) != <u32>object) before = load<u32>(before + O_NEXT);
+  for (let i: u32 = 0; load<u32>(before + O_NEXT) != <u32>object; i++) before = nextInChain(before, i);
   atomic.store<u32>(before + O_NEXT, next);
 }
 

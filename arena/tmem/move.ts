@@ -8,7 +8,7 @@ import { N_NODES, count } from '../memory/counters';
 import { stripeLock } from '../memory/lock';
 import { addressOf } from '../memory/word';
 import { handlePool, pageSlot, pageVersion, removePage, trieRoot } from './handle';
-import { O_KEY, O_NEXT, hasOid, objectPlace, placeRoot } from './object';
+import { O_KEY, hasOid, nextInChain, objectPlace, placeRoot } from './object';
 import { nodesChanged } from './reserve';
 import { treeFind } from './tree';
 
@@ -61,7 +61,7 @@ export function movedStripe(): usize {
 function movedObject(): usize {
   const at = treeFind(trieRoot(pool, root), key, true);
   let object = at == 0 ? <usize>0 : addressOf(load<u32>(at));
-  while (object != 0 && !hasOid(object, a, b, c)) object = load<u32>(object + O_NEXT);
+  for (let i: u32 = 0; object != 0 && !hasOid(object, a, b, c); i++) object = nextInChain(object, i);
   const slot = pageSlot(object, index);
   return slot != 0 && load<u32>(slot) == word && pageVersion(object, index) == version ? object : 0;
 }

@@ -7,6 +7,8 @@
 // An object is made complete, with its first page, before it is published, and disappears with its last page. All
 // fields change only under the stripe lock of (pool, root slot); pool, root slot and key never change while it lives.
 
+import { ABORT_DAMAGED, abortOperation } from '../memory/host';
+
 export const O_KEY: usize = 24;
 export const O_NEXT: usize = 28;
 export const O_ROOT: usize = 32;
@@ -49,4 +51,14 @@ export function objectPlace(object: usize): u32 {
 @inline
 export function hasOid(object: usize, a: u64, b: u64, c: u64): bool {
   return load<u64>(object) == a && load<u64>(object + 8) == b && load<u64>(object + 16) == c;
+}
+
+/** Objects of one key: keys are 30 bits of a keyed hash, so a longer chain is one that was overwritten. */
+const CHAIN_MAX: u32 = 1000;
+
+/** The object behind the one that is `at` objects behind the first of its chain; 0 = none. */
+@inline
+export function nextInChain(object: usize, at: u32): usize {
+  if (at >= CHAIN_MAX) abortOperation(ABORT_DAMAGED, 402);
+  return load<u32>(object + O_NEXT);
 }

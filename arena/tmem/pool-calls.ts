@@ -1,19 +1,27 @@
 // Calls of the host on pools, clients and the whole arena. Pools and clients go by their names in the arena (pool.ts).
 
-import { backAll, unbackFrames } from '../memory/backing';
+import { backAll, touchAll, unbackFrames } from '../memory/backing';
 import { poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
-import { ADMIN_LOCK, C_ZV_HEAPS, H_FIRST_FRAME, H_LAST_FRAME, P_CODEC, S_ARGUMENTS } from '../memory/layout';
+import {
+  ADMIN_LOCK,
+  C_ZV_HEAPS,
+  H_FIRST_FRAME,
+  H_LAST_FRAME,
+  H_UNBACKED,
+  P_CODEC,
+  S_ARGUMENTS,
+} from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';
 import { begin, handlePool, handlePoolId } from './handle';
 import {
-  E_GONE,
   E_NO_MEMORY,
   clientForget,
   clientIdOf,
   clientOpen,
+  clientSetWord,
   isMember,
   poolOfName,
   poolOpen,
@@ -34,11 +42,11 @@ function callArguments(): usize {
 /** Frames reclaimed for a client or pool and lost again to other threads before it is not opened. */
 const OPEN_TRIES_MAX: i32 = 100;
 
-export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
+export function openClient(nameLength: u32, weight: u32, capFrames: u32, twin: u32): i32 {
   enter(0);
-  let id = clientOpen(callArguments(), nameLength, weight, capFrames);
+  let id = clientOpen(callArguments(), nameLength, weight, capFrames, twin);
   for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(0, true); i++) {
-    id = clientOpen(callArguments(), nameLength, weight, capFrames);
+    id = clientOpen(callArguments(), nameLength, weight, capFrames, twin);
   }
   leave();
   return id;
@@ -47,8 +55,15 @@ export function openClient(nameLength: u32, weight: u32, capFrames: u32): i32 {
 /** 1 = forgotten (or was so already), 0 = pools or frames are left. */
 export function forgetClient(client: u32): i32 {
   enter(0);
-  const id = clientIdOf(client);
-  const done = id == 0 || clientForget(id);
+  const done = clientForget(client);
+  leave();
+  return done ? 1 : 0;
+}
+
+/** Sets a word of a client's frame: 1, or 0 when the client is gone. */
+export function setClientWord(client: u32, offset: u32, value: u32): i32 {
+  enter(0);
+  const done = clientSetWord(client, offset, value);
   leave();
   return done ? 1 : 0;
 }
@@ -59,14 +74,11 @@ export function openPool(
   twin: u32,
 ): i32 {
   enter(0);
-  const owner = clientIdOf(client);
   const name = callArguments();
   const uuid = byUuid != 0 ? name + 64 : 0;
-  let id = owner == 0
-    ? E_GONE
-    : poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
-  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(owner, true); i++) {
-    id = poolOpen(owner, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
+  let id = poolOpen(client, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
+  for (let i = 0; i < OPEN_TRIES_MAX && id == E_NO_MEMORY && reclaimForTake(clientIdOf(client), true); i++) {
+    id = poolOpen(client, name, nameLength, flags, codec, pam, uuid, limitPages, demoteTo, twin);
   }
   leave();
   return id;
@@ -137,11 +149,14 @@ export function giveBack(frames: u32): u32 {
   return given;
 }
 
-/** Gets memory behind every frame, as far as the system has any. */
-export function backEverything(): void {
+/** Gets memory behind every frame, as far as the system has any, and touches it: 1 = behind all of them. */
+export function backEverything(): i32 {
   enter(0);
   backAll();
+  const all = load<u32>(H_UNBACKED) == 0;
+  if (all) touchAll();
   leave();
+  return all ? 1 : 0;
 }
 
 /** Evicts what a client holds above its cap, as far as it is ephemeral. */

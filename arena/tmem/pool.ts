@@ -20,6 +20,7 @@ import {
   C_NAME,
   C_NAME_LENGTH,
   C_STATE,
+  C_TWIN,
   C_WEIGHT,
   C_ZV_HEAPS,
   FRAME_SIZE,
@@ -124,14 +125,20 @@ function clientNamed(name: usize, length: u32): i32 {
   return -1;
 }
 
-/** Opens or creates a client; its name in the arena, or a negative result. Weight and cap count at creation. */
-export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32): i32 {
+/**
+ * Opens or creates a client; its name in the arena, or a negative result. Weight and cap count at creation. `twin` is
+ * as for pools (poolOpen).
+ */
+export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32, twin: u32): i32 {
   lock(ADMIN_LOCK);
   const id = clientNamed(name, length);
   if (id >= 0) {
     const name = nameOf(H_CLIENT_TABLE, id);
+    const isStale = load<u32>(frameAddress(load<u32>(entryOf(H_CLIENT_TABLE, id))) + C_TWIN) != twin;
     unlock(ADMIN_LOCK);
-    return name;
+    if (!isStale) return name;
+    stale = name;
+    return E_STALE;
   }
   const table = load<u32>(H_CLIENT_TABLE);
   const clients = load<u32>(H_CLIENTS_MAX);
@@ -152,6 +159,7 @@ export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32
   store<u32>(client + C_ID, free);
   store<u32>(client + C_WEIGHT, weight);
   store<u32>(client + C_CAP_FRAMES, capFrames);
+  store<u32>(client + C_TWIN, twin);
   store<u32>(client + C_NAME_LENGTH, length);
   memory.copy(client + C_NAME, name, length);
   // The client's own frame counts as its first.
@@ -168,19 +176,29 @@ export function clientOpen(name: usize, length: u32, weight: u32, capFrames: u32
   return nameOf(H_CLIENT_TABLE, free);
 }
 
-/** Forgets a client whose pools are all gone: the host destroys them first. False when frames are left. */
-export function clientForget(id: u32): bool {
-  const cell = load<u32>(H_CLIENT_TABLE) + (id << 3);
+/** Sets a word of a client's frame, at `offset`; false when the client of this name is gone. */
+export function clientSetWord(name: u32, offset: usize, value: u32): bool {
+  lock(ADMIN_LOCK); // the client stays while it is written to
+  const id = clientIdOf(name);
+  if (id != 0) atomic.store<u32>(frameAddress(load<u32>(entryOf(H_CLIENT_TABLE, id))) + offset, value);
+  unlock(ADMIN_LOCK);
+  return id != 0;
+}
+
+/** Forgets the client of a name, whose pools are all gone: the host destroys them first. False when frames are left. */
+export function clientForget(name: u32): bool {
   // Reclaim works on clients that it has looked up: not while one goes.
   lock(RECLAIM_LOCK);
   lock(ADMIN_LOCK);
-  const frame = load<u32>(cell);
-  const client = frameAddress(frame);
-  if (frame == 0) {
+  const id = clientIdOf(name);
+  if (id == 0) {
     unlock(ADMIN_LOCK);
     unlock(RECLAIM_LOCK);
     return true;
   }
+  const cell = entryOf(H_CLIENT_TABLE, id);
+  const frame = load<u32>(cell);
+  const client = frameAddress(frame);
   // What is left are its own frame and the control areas of its zv heaps.
   let heaps: u32 = 0;
   for (let i: usize = 0; i < 8; i += 4) if (load<u32>(client + C_ZV_HEAPS + i) != 0) heaps++;
@@ -229,14 +247,14 @@ export function poolWithUuid(uuid: usize): i32 {
 }
 
 /**
- * Opens or creates a pool: by UUID when `uuid` is not 0, else by owner and name. The flags, codec and so on only
- * count at creation; the host compares what it got. Its arena name, or a negative result.
+ * Opens or creates a pool of the client with the name `owner`: by UUID when `uuid` is not 0, else by its own name. The
+ * flags, codec and so on only count at creation; the host compares what it got. Its arena name, or a negative result.
  *
  * `twin` names the pool in the store's first arena, 0 there. A pool that is found with another twin is what is left of
- * one that was destroyed in the first arena only: E_STALE, the host destroys it first (poolStale says which it is).
+ * one that was destroyed in the first arena only: E_STALE, the host destroys it first (staleName says which it is).
  */
 export function poolOpen(
-  client: u32,
+  owner: u32,
   name: usize,
   length: u32,
   flags: u32,
@@ -248,19 +266,20 @@ export function poolOpen(
   twin: u32,
 ): i32 {
   lock(ADMIN_LOCK);
+  // Looked up under the lock: before, the id could become another client's.
+  const client = clientIdOf(owner);
+  if (client == 0) {
+    unlock(ADMIN_LOCK);
+    return E_GONE;
+  }
   const found = uuid != 0 ? poolWithUuid(uuid) : poolNamed(client, name, length);
   if (found >= 0) {
     const name = nameOf(H_POOL_TABLE, found);
-    const stale = load<u32>(poolAddress(found) + P_TWIN) != twin;
+    const isStale = load<u32>(poolAddress(found) + P_TWIN) != twin;
     unlock(ADMIN_LOCK);
-    if (!stale) return name;
-    stalePool = name;
+    if (!isStale) return name;
+    stale = name;
     return E_STALE;
-  }
-  const owner = frameAddress(load<u32>(load<u32>(H_CLIENT_TABLE) + (client << 3)));
-  if (owner == 0) {
-    unlock(ADMIN_LOCK);
-    return E_GONE;
   }
   const table = load<u32>(H_POOL_TABLE);
   const pools = load<u32>(H_POOLS_MAX);
@@ -294,11 +313,11 @@ export function poolOpen(
   return nameOf(H_POOL_TABLE, id);
 }
 
-/** Name of the pool that poolOpen of this thread last found to be stale. */
-let stalePool: u32 = 0;
+/** Name of the pool or client that was last found to be stale by this thread. */
+let stale: u32 = 0;
 
-export function poolStale(): u32 {
-  return stalePool;
+export function staleName(): u32 {
+  return stale;
 }
 
 /** Grants or revokes a client's right to join a shared pool. */

@@ -11,7 +11,7 @@
 // dead thread left reachable are taken out on the way.
 
 import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
-import { clientAddress, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
+import { clientAddress, frameDisown, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
 import { closeGate, leaveGate, openGate, recoveryIsNeeded, waitForOthers } from '../memory/gate';
 import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
 import {
@@ -54,6 +54,7 @@ import {
   ROOTS,
   SLOT_ABANDONED,
   SLOT_IDLE,
+  SLOT_RECOVERING,
 } from '../memory/layout';
 import { slabForget, slabMark, slabRelist } from '../memory/slab';
 import { slotFollow, slotLead, slotSettle } from '../memory/slot';
@@ -82,7 +83,7 @@ import { zvRebuild } from '../pam/zv-rebuild';
 import { retirePool } from './client-counters';
 import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress } from './pool';
-import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node';
+import { LEAF_ENTRIES, TREE_LEVEL_MAX, clearBit, leafCapacity, nodeLevel, setBit } from './node';
 
 /**
  * Recovers, or waits for the thread that does, for at most `waitMs`. False when another one finished it. Aborts as
@@ -91,12 +92,14 @@ import { LEAF_ENTRIES, clearBit, leafCapacity, nodeLevel, setBit } from './node'
 export function recover(always: bool, waitMs: u32): bool {
   if (!closeGate(waitMs)) return false;
   const before = slotLead();
+  // This thread's own recovery, unwound in the middle: the gate stayed closed, and stays so until one ends.
+  const halfDone = before == SLOT_RECOVERING;
   if (!waitForOthers(waitMs)) {
     slotFollow(before);
-    leaveGate();
+    if (!halfDone) leaveGate();
     abortOperation(ABORT_GATE, 0);
   }
-  const needed = always || before == SLOT_ABANDONED || recoveryIsNeeded();
+  const needed = always || halfDone || before == SLOT_ABANDONED || recoveryIsNeeded();
   if (needed) {
     rebuild();
     const threads = load<u32>(H_THREADS);
@@ -178,7 +181,7 @@ function settleFrames(): void {
     const kind = entry & 15;
     if (kind == KIND_SLAB_EPH || kind == KIND_SLAB_PERS) slabForget(frame);
     else if (kind == KIND_ZBUD_EPH || kind == KIND_ZBUD_PERS) zbudUnmark(frame);
-    else if (kind == KIND_FIXED || !isNamed(frame, kind, entry >>> 16)) store<u32>(frameEntry(frame), 0);
+    else if (kind == KIND_FIXED || !isNamed(frame, kind, entry >>> 16)) frameDisown(frame, kind);
   }
 }
 
@@ -209,7 +212,7 @@ function markPool(pool: usize, id: u32): void {
   let all: u32 = 0;
   for (let root: u32 = 0; root < ROOTS; root++) {
     markedRoot = root;
-    const pages = markWord(pool + P_ROOTS + (root << 2), 0, true);
+    const pages = markWord(pool + P_ROOTS + (root << 2), 0, true, TREE_LEVEL_MAX + 1);
     store<u32>(pool + P_PAGES + (root << 2), pages);
     all += pages;
   }
@@ -231,8 +234,14 @@ function damagedIf(condition: bool): void {
   if (condition) abortOperation(ABORT_DAMAGED, 401);
 }
 
-/** Marks what a word leads to, takes empty parts out, and returns the pages found. */
-function markWord(at: usize, object: usize, trie: bool): u32 {
+/** In a leaf there is neither node nor leaf. */
+const BELOW_LEAF: i32 = -1;
+
+/**
+ * Marks what a word leads to, takes empty parts out, and returns the pages found. A node has to be of a level below
+ * `below`: so what was overwritten from outside leads round in no circle.
+ */
+function markWord(at: usize, object: usize, trie: bool, below: i32): u32 {
   const word = load<u32>(at);
   if (word == 0) return 0;
   const tag = tagOf(word);
@@ -240,10 +249,12 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   let pages: u32 = 0;
   if (tag == TAG_NODE) {
     const node = addressOf(word);
+    const level = nodeLevel(node);
+    damagedIf(level >= below);
     let used = false;
     for (let i: u32 = 0; i < 64; i++) {
       const child = node + (i << 2);
-      pages += markWord(child, object, trie);
+      pages += markWord(child, object, trie, level);
       if (load<u32>(child) != 0) {
         setBit(node, i);
         used = true;
@@ -258,11 +269,12 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   }
   if (tag == TAG_LEAF5 || tag == TAG_LEAF15) {
     const leaf = addressOf(word);
+    damagedIf(below == BELOW_LEAF);
     const capacity = leafCapacity(word);
     let used = false;
     for (let i: u32 = 0; i < capacity; i++) {
       const child = leaf + LEAF_ENTRIES + (i << 3) + 4;
-      pages += markWord(child, object, trie);
+      pages += markWord(child, object, trie, BELOW_LEAF);
       if (load<u32>(child) != 0) used = true;
     }
     if (!used) atomic.store<u32>(at, 0);
@@ -279,14 +291,19 @@ function markWord(at: usize, object: usize, trie: bool): u32 {
   return 1;
 }
 
+/** A frame holds 84 objects: a bound for the length of a chain. */
+const OBJECTS_A_FRAME_SHIFT: u32 = 7;
+
 /** Marks the objects of a chain; those without pages leave it. */
 function markChain(at: usize): u32 {
   let pages: u32 = 0;
   let from: usize = 0; // the object before, 0 = `at` names the chain
   let object = addressOf(load<u32>(at));
+  let left = load<u32>(H_FRAMES) << OBJECTS_A_FRAME_SHIFT;
   while (object != 0) {
+    damagedIf(left-- == 0);
     const next = <usize>load<u32>(object + O_NEXT);
-    const own = markWord(object + O_ROOT, object, false);
+    const own = markWord(object + O_ROOT, object, false, TREE_LEVEL_MAX + 1);
     if (own == 0) {
       if (from != 0) atomic.store<u32>(from + O_NEXT, <u32>next);
       else atomic.store<u32>(at, next == 0 ? 0 : wordOf(TAG_OBJECT, next));

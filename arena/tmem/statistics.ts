@@ -1,7 +1,17 @@
 // Statistics: brings the figures of a pool or client into one row of u64 for the host, which knows their names
 // (src/zcache/pool-counters.ts, client-counters.ts). Rows go to the slot's S_OUT area.
 
-import { N_NODES, N_OBJECTS, N_PAGES, N_ZBYTES, counted, poolPages, sampleHighWater } from '../memory/counters';
+import {
+  N_NODES,
+  N_OBJECTS,
+  N_PAGES,
+  N_SAME_FILLED,
+  N_ZBYTES,
+  addTo,
+  counted,
+  poolPages,
+  sampleHighWater,
+} from '../memory/counters';
 import { clientAddress } from '../memory/frame';
 import {
   CLIENT_COUNTER_WORDS,
@@ -13,13 +23,16 @@ import {
   C_RETIRED,
   C_ZV_HEAPS,
   HISTOGRAM_BINS,
+  H_POOLS_HIGH,
   POOL_COUNTER_WORDS,
+  P_CLIENT,
   P_HIGH_WATER,
   S_OUT,
 } from '../memory/layout';
 import { slotAddress } from '../memory/slot';
 import { zbudStatistics } from '../pam/zbud';
 import { zvStatistics } from '../pam/zv-statistics';
+import { poolAddress, poolIsLive } from './pool';
 
 const HISTOGRAMS: u32 = 4;
 
@@ -36,7 +49,10 @@ export function poolRow(pool: usize): usize {
   return row;
 }
 
-/** CLIENT_COUNTER_WORDS u64 of a client, its 4 histograms, and the POOL_COUNTER_WORDS of its former pools. */
+/**
+ * CLIENT_COUNTER_WORDS u64 of a client, its 4 histograms, and the POOL_COUNTER_WORDS of its former pools. Under
+ * ADMIN_LOCK.
+ */
 export function clientRow(client: u32): usize {
   const row = slotAddress() + S_OUT;
   const address = clientAddress(client);
@@ -57,8 +73,22 @@ export function clientRow(client: u32): usize {
     const heap = load<u32>(address + C_ZV_HEAPS + i);
     if (heap != 0) zvStatistics(heap, row, histograms + 2 * bins, histograms + 3 * bins);
   }
-  memory.copy(histograms + HISTOGRAMS * bins, address + C_RETIRED, POOL_COUNTER_WORDS << 3);
+  const former = histograms + HISTOGRAMS * bins;
+  memory.copy(former, address + C_RETIRED, POOL_COUNTER_WORDS << 3);
+  const pools = load<u32>(H_POOLS_HIGH);
+  for (let id: u32 = 0; id < pools; id++) {
+    const pool = poolAddress(id);
+    if (pool != 0 && !poolIsLive(pool) && load<u32>(pool + P_CLIENT) == client) addEnding(pool, former);
+  }
   return row;
+}
+
+/** A destroyed pool whose pages wait to be freed: what it counted goes on counting, what it holds is nobody's. */
+function addEnding(pool: usize, row: usize): void {
+  for (let i: u32 = 0; i < POOL_COUNTER_WORDS; i++) {
+    const isHeld = (i >= N_PAGES && i <= N_ZBYTES + 1) || i == N_SAME_FILLED || (i >= N_OBJECTS && i <= N_NODES + 1);
+    if (!isHeld) addTo(row + (i << 3), counted(pool, i));
+  }
 }
 
 function setGroup(row: usize, counter: u32, client: usize, group: u32): void {

@@ -9,7 +9,7 @@ import { P_ROOTS, ROOTS, S_WALK, WALK_BATCH } from '../memory/layout';
 import { lock, stripeLock, unlock, visitSlots } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { TAG_LEAF15, TAG_LEAF5, TAG_NODE, addressOf, tagOf } from '../memory/word';
-import { O_KEY, O_NEXT, O_ROOT, O_SINGLE_INDEX } from './object';
+import { O_KEY, O_ROOT, O_SINGLE_INDEX, nextInChain } from './object';
 import { LEAF_ENTRIES, leafCapacity, nodeLevel } from './node';
 
 const W_ROOT: usize = 0;
@@ -74,7 +74,8 @@ function nextObject(trie: usize, walk: usize): usize {
 /** The object with the smallest oid of a chain; above the cursor's (or, `orEqual`, at it) when `bounded`. */
 function smallestOid(head: usize, walk: usize, bounded: bool, orEqual: bool): usize {
   let best: usize = 0;
-  for (let object = head; object != 0; object = load<u32>(object + O_NEXT)) {
+  let at: u32 = 0;
+  for (let object = head; object != 0; object = nextInChain(object, at++)) {
     if (bounded) {
       const order = memory.compare(object, walk + W_OID, 24);
       if (order < 0 || (order == 0 && !orEqual)) continue;

@@ -1,6 +1,7 @@
 // Puts and gets of whole pages, half and half, at random handles; the source pages are a copy of the thread's own.
 
 import type { Store } from '../../src/index.ts';
+import { numbersBelow } from '../support/order.ts';
 import { PAGE_BYTES } from '../support/pages.ts';
 import { makeOids } from './scene.ts';
 
@@ -32,14 +33,7 @@ export function makeMix(store: Store, { kind, pam, pages, sourcePages, handles, 
     source.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES),
   );
   const out = Buffer.allocUnsafeSlow(PAGE_BYTES);
-  let random = seed;
-
-  const below = (bound: number): number => {
-    random ^= random << 13;
-    random ^= random >>> 17;
-    random ^= random << 5;
-    return (random >>> 0) % bound;
-  };
+  const below = numbersBelow(seed);
   const put = (): number => {
     const handle = below(handles);
     return pool.put(oids[handle >>> 6], handle & 63, views[below(sourcePages)]) === 'stored' ? 1 : 0;

@@ -10,6 +10,12 @@ type Answer = { result: unknown } | { error: string };
 /** The sign of a helper that it listens. */
 const READY = 'ready';
 
+/** None outlives this process. */
+const processes = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const running of processes) running.kill('SIGKILL');
+});
+
 export class Helper {
   readonly #running: ChildProcess | Worker;
   readonly #ended: Promise<unknown>;
@@ -21,6 +27,9 @@ export class Helper {
     this.#ended = once(running, 'exit');
     // Whoever waits for an answer is told.
     this.#ended.catch(() => {});
+    if (running instanceof Worker) return;
+    processes.add(running);
+    running.once('exit', () => processes.delete(running));
   }
 
   /** Starts a file that calls `answer` in a process, or in a thread of this one, and waits until it listens. */

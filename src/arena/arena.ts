@@ -8,6 +8,7 @@
 
 import { getRandomValues } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
+import { TmemError } from '../errors.ts';
 import { asAbort } from './abort.ts';
 import type { ArenaFunctions, ArenaLayout } from './exports.ts';
 import { FRAME_BYTES, PrivateHost } from './host.ts';
@@ -15,6 +16,8 @@ import { type ArenaInstance, instantiate, newMemory } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 
 const PAGE_BYTES = 4096;
+/** How long a recovery waits for a thread that seems to be stopped; operations take microseconds. */
+export const BUSY_RECOVERY_WAIT_MS = 20;
 const { copy } = Buffer.prototype;
 
 /** Sizes that are fixed when an arena is formatted. */
@@ -84,7 +87,13 @@ export class Arena {
     return wasm.slotClaim(threadId, process.pid) < 0 ? 'full' : new Arena(instance);
   }
 
+  /**
+   * @throws TmemError TMEM_ERR_DAMAGED when there is no such address: what named it was overwritten
+   */
   word(address: number): number {
+    if (address >= this.bytes.length) {
+      throw new TmemError('TMEM_ERR_DAMAGED', `the arena names address ${address}, which is outside of it`);
+    }
     return Atomics.load(this.words, address >>> 2);
   }
 
@@ -131,7 +140,9 @@ export class Arena {
     }
     if (aborted.reason === 'damaged') throw aborted;
     const result = !aborted.begun || this.wasm.isCommitted() === 0 ? undefined : this.wasm.committedResult();
-    this.recover(this.word(this.layout.H_LOCK_TIMEOUT_MS));
+    // Who holds a lock for that long is likely to go on doing so, and the gate is closed for all meanwhile.
+    const timeoutMs = this.word(this.layout.H_LOCK_TIMEOUT_MS);
+    this.recover(aborted.reason === 'busy' ? Math.min(timeoutMs, BUSY_RECOVERY_WAIT_MS) : timeoutMs);
     if (result === undefined && aborted.reason === 'busy') throw aborted;
     return result;
   }
@@ -165,14 +176,6 @@ export class Arena {
     const bytes = Buffer.from(name, 'utf8');
     this.bytes.set(bytes, this.arguments);
     return bytes.length;
-  }
-
-  /** Gets all memory from the system now, so that no put pays for the first touch; false when it has not enough. */
-  prefault(): boolean {
-    this.wasm.backEverything();
-    if (this.word(this.layout.H_UNBACKED) !== 0) return false;
-    for (let at = 0; at < this.words.length; at += FRAME_BYTES / 4) Atomics.or(this.words, at, 0);
-    return true;
   }
 }
 

@@ -50,8 +50,9 @@ export interface ArenaFunctions {
   rangeFind(...args: [...Handle, pages: U32]): number;
   objectFlush(pool: U32, a: U32, b: U32, c: U32, d: U32, e: U32, f: U32): number;
 
-  openClient(nameLength: U32, weight: U32, capFrames: U32): number;
+  openClient(nameLength: U32, weight: U32, capFrames: U32, twin: U32): number;
   forgetClient(client: U32): number;
+  setClientWord(client: U32, offset: U32, value: U32): number;
   openPool(
     client: U32,
     nameLength: U32,
@@ -63,7 +64,7 @@ export interface ArenaFunctions {
     demoteTo: U32,
     twin: U32,
   ): number;
-  poolStale(): U32;
+  staleName(): U32;
   emptyPool(pool: U32): number;
   removePool(pool: U32): number;
   grant(pool: U32, client: U32, granted: U32): number;
@@ -75,8 +76,7 @@ export interface ArenaFunctions {
 
   shrinkBy(frames: U32): number;
   giveBack(frames: U32): U32;
-  backEverything(): void;
-  backedCount(): U32;
+  backEverything(): number;
   drainSteps(steps: U32): number;
   trimClient(client: U32): number;
   setCodec(pool: U32, codec: U32): number;
@@ -96,12 +96,14 @@ const LAYOUT_NAMES = [
   'C_FROZEN',
   'C_NAME',
   'C_NAME_LENGTH',
+  'C_TWIN',
   'C_WEIGHT',
   'HISTOGRAM_BINS',
   'H_ADDRESS_MAX',
   'H_ALLOCATIONS',
   'H_ARENA',
   'H_ARENAS',
+  'H_BACKED_BITS',
   'H_CLIENTS_MAX',
   'H_CLIENT_TABLE',
   'H_CREATED_MS',

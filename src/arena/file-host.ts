@@ -13,20 +13,19 @@ import type { ArenaMemory } from './module.ts';
 import type { StoreFile } from './store-file.ts';
 
 /** The state in a slot's first word; 0 = free. */
-const STATE_MASK = 0xff;
+export const SLOT_STATE_MASK = 0xff;
 
 /** This thread's part in a named store: its file, its slot, and the code of every arena. */
 export class StoreThread {
   readonly file: StoreFile;
   /** The arenas, in order; filled in as they are instantiated. */
   readonly instances: ArenaInstance[] = [];
+  /** Number of this thread's slot, in every arena. */
+  slot = -1;
 
   constructor(file: StoreFile) {
     this.file = file;
   }
-
-  /** Number of this thread's slot, in every arena. */
-  slot = -1;
 
   /**
    * Whether the owner of a slot has ended; buries it in every arena. Its lock is held meanwhile, so that nobody takes
@@ -115,24 +114,34 @@ export function threadIdentity(): [threadId: number, process: number, namespace:
 }
 
 /** Numbers of the slots that are not free. */
-function slotsInUse({ memory, layout }: ArenaInstance): number[] {
-  const words = new Uint32Array(memory.buffer);
-  const word = (address: number) => Atomics.load(words, address >>> 2);
-  const slotBytes = word(layout.H_SLOT_BYTES);
-  const first = word(layout.H_SLOTS) + layout.S_STATE;
-  const numbers = Array.from({ length: word(layout.H_THREADS) }, (_, slot) => slot);
-  return numbers.filter((slot) => (word(first + slot * slotBytes) & STATE_MASK) !== 0);
+function slotsInUse(instance: ArenaInstance): number[] {
+  const { H_THREADS, S_STATE } = instance.layout;
+  const word = wordsOf(instance);
+  const numbers = Array.from({ length: word(H_THREADS) }, (_, slot) => slot);
+  return numbers.filter((slot) => (word(slotAddress(instance, slot) + S_STATE) & SLOT_STATE_MASK) !== 0);
 }
 
 /** Whether a slot belongs to the thread of this process with that id. */
-function isSlotOf({ memory, layout }: ArenaInstance, slot: number, thread: number): boolean {
-  const words = new Uint32Array(memory.buffer);
-  const word = (address: number) => Atomics.load(words, address >>> 2);
-  const at = word(layout.H_SLOTS) + slot * word(layout.H_SLOT_BYTES);
+function isSlotOf(instance: ArenaInstance, slot: number, thread: number): boolean {
+  const { S_THREAD_ID, S_PROCESS, S_NAMESPACE } = instance.layout;
+  const word = wordsOf(instance);
+  const at = slotAddress(instance, slot);
   const [, process, namespace] = threadIdentity();
   return (
-    word(at + layout.S_THREAD_ID) === thread &&
-    word(at + layout.S_PROCESS) === process &&
-    word(at + layout.S_NAMESPACE) === namespace
+    word(at + S_THREAD_ID) === thread &&
+    word(at + S_PROCESS) === process &&
+    word(at + S_NAMESPACE) === namespace
   );
+}
+
+function slotAddress(instance: ArenaInstance, slot: number): number {
+  const { H_SLOTS, H_SLOT_BYTES } = instance.layout;
+  const word = wordsOf(instance);
+  return word(H_SLOTS) + slot * word(H_SLOT_BYTES);
+}
+
+/** Reads words of an arena by their addresses. */
+function wordsOf({ memory }: ArenaInstance): (address: number) => number {
+  const words = new Uint32Array(memory.buffer);
+  return (address) => Atomics.load(words, address >>> 2);
 }

@@ -1,8 +1,10 @@
 /** The arena as TypeScript sees it: memory, wasm code and this thread's slot; for named stores also their file. */
 
 export { ArenaAbort, asAbort } from './abort.ts';
-export { Arena, type ArenaSizes } from './arena.ts';
+export { Arena, type ArenaSizes, BUSY_RECOVERY_WAIT_MS } from './arena.ts';
+export { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, POOLS_MAX, STAGING_PAGES_MAX } from './bounds.ts';
 export type { StoreThread } from './file-host.ts';
+export { WASM_PAGE_BYTES } from './instance.ts';
 export { type ArenaMemory, type ArenaModule, arenaModule } from './module.ts';
 export {
   attachNamed,
@@ -13,6 +15,7 @@ export {
   readHeader,
 } from './named.ts';
 export {
+  CARETAKER_BYTE,
   checkDirectory,
   checkedStoreName,
   type FileIdentity,

@@ -2,6 +2,7 @@
  * The wasm code instantiated on one arena's memory: once for each thread and arena.
  */
 
+import { TmemError } from '../errors.ts';
 import { ArenaAbort, abort } from './abort.ts';
 import { type ArenaFunctions, type ArenaLayout, layoutOf } from './exports.ts';
 import type { ArenaHost } from './host.ts';
@@ -15,10 +16,22 @@ export interface ArenaInstance {
   readonly layout: ArenaLayout;
 }
 
-/** A memory of whole wasm pages that never grows. */
+/**
+ * A memory of whole wasm pages that never grows.
+ *
+ * @throws TmemError TMEM_ERR_NO_MEMORY
+ */
 export function newMemory(bytes: number): ArenaMemory {
   const pages = bytes / WASM_PAGE_BYTES;
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new TmemError(
+      'TMEM_ERR_NO_MEMORY',
+      `the system gives no address space for an arena of ${bytes} bytes; close stores, or raise the limit (ulimit -v)`,
+      { cause },
+    );
+  }
 }
 
 /** What the module imports beside its memory. */

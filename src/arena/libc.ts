@@ -17,6 +17,7 @@ const PROT_READ_WRITE = 1 | 2;
 const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 const MAP_FIXED = 16;
+const MAP_ANONYMOUS = 32;
 const MADV_DONTNEED = 4;
 const MADV_REMOVE = 9;
 const MADV_DONTDUMP = 16;
@@ -121,6 +122,12 @@ export class Libc {
   map(address: bigint, bytes: number, descriptor: number, offset: number, copy: boolean): boolean {
     const flags = (copy ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED;
     return BigInt(this.#mmap(address, bytes, PROT_READ_WRITE, flags, descriptor, offset)) === address;
+  }
+
+  /** Takes a file from under memory, which reads as zeroes then. */
+  unmap(buffer: SharedArrayBuffer): void {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    this.#mmap(this.addressOf(buffer), buffer.byteLength, PROT_READ_WRITE, flags, -1, 0);
   }
 
   /** Keeps memory out of core dumps. */

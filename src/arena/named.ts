@@ -10,51 +10,54 @@
 import { randomBytes } from 'node:crypto';
 import { TmemError } from '../errors.ts';
 import { Arena, type ArenaSizes, formatArena } from './arena.ts';
+import { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, POOLS_MAX, STAGING_PAGES_MAX } from './bounds.ts';
 import type { ArenaLayout } from './exports.ts';
-import { FileHost, StoreThread, threadIdentity } from './file-host.ts';
+import { FileHost, SLOT_STATE_MASK, StoreThread, threadIdentity } from './file-host.ts';
+import { findHoles } from './holes.ts';
 import { CopyHost, FRAME_BYTES, PrivateHost } from './host.ts';
 import { type ArenaInstance, instantiate, newMemory, WASM_PAGE_BYTES } from './instance.ts';
 import type { ArenaMemory, ArenaModule } from './module.ts';
 import { SLOTS_MAX, StoreFile } from './store-file.ts';
 
-/** Bounds of what a header may say; those of the settings. */
-const POOLS_MAX = 65_535;
-const CLIENTS_MAX = 1024;
-const STAGING_PAGES_MAX = 1024;
-const ARENAS_MAX = 64;
 /** Looks at all slots: somebody may hold a lock for a moment to see whether its owner is alive. */
-const CLAIM_ROUNDS = 4;
+const CLAIM_ROUNDS = 40;
 const CLAIM_PAUSE_MS = 1;
 const NONCE_BYTES = 8;
-/** The state in a slot's first word. */
-const STATE_MASK = 0xff;
 
 /** A store's arenas as this thread has them. */
 export interface NamedArenas {
   readonly thread: StoreThread;
   readonly arenas: readonly Arena[];
+  /** The last owner of this thread's slot ended in the middle of something: recover before anything else. */
+  readonly isUnclean: boolean;
   /** The text that was given at creation. */
   readonly settings: string;
 }
 
-const layouts = new WeakMap<ArenaModule, ArenaLayout>();
+const withoutStore = new WeakMap<ArenaModule, ArenaInstance>();
+
+/** A module's code on a memory that is no arena: for what it knows without one. */
+function instanceWithoutStore(module: ArenaModule): ArenaInstance {
+  let instance = withoutStore.get(module);
+  if (instance === undefined) {
+    const memory = newMemory(WASM_PAGE_BYTES);
+    instance = instantiate(module, memory, new PrivateHost(memory));
+    withoutStore.set(module, instance);
+  }
+  return instance;
+}
 
 /** A module's layout, for reading a file before it is mapped. */
 export function moduleLayout(module: ArenaModule): ArenaLayout {
-  let layout = layouts.get(module);
-  if (layout === undefined) {
-    const memory = newMemory(WASM_PAGE_BYTES);
-    layout = instantiate(module, memory, new PrivateHost(memory)).layout;
-    layouts.set(module, layout);
-  }
-  return layout;
+  return instanceWithoutStore(module).layout;
 }
 
 /**
  * Makes a store of `count` arenas in a new file that has no name yet (`thread.file.publish()` gives it one). Undefined
  * when an arena's tables would leave no room for pages.
  *
- * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_SPACE, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
+ * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_SPACE, TMEM_ERR_NO_MEMORY, TMEM_ERR_NO_KOFFI,
+ *   TMEM_ERR_PLATFORM
  */
 export function createNamed(
   module: ArenaModule,
@@ -63,49 +66,58 @@ export function createNamed(
   count: number,
   settings: string,
 ): NamedArenas | undefined {
+  const firstFrame = firstFrameOf(module, sizes);
   const file = StoreFile.create(where.directory, where.path);
   const thread = new StoreThread(file);
   try {
+    if (firstFrame === 0) {
+      file.close();
+      return undefined;
+    }
     file.setBytes(sizes.bytes * count);
-    const storeId = randomBytes(16);
-    const createdMs = Date.now();
+    const about = { count, storeId: randomBytes(16), createdMs: Date.now(), settings: Buffer.from(settings) };
     for (let number = 0; number < count; number++) {
       const offset = number * sizes.bytes;
       const memory = newMemory(sizes.bytes);
-      const firstFrame = firstFrameOf(module, sizes);
-      if (firstFrame === 0) {
-        file.close();
-        return undefined;
-      }
       reserveTables(file, offset, sizes.bytes, firstFrame);
       file.mapUnder(memory, offset);
       const instance = instantiate(module, memory, new FileHost(thread, memory, offset));
       thread.instances.push(instance);
       formatArena(instance, sizes);
-      const { layout } = instance;
-      const words = new Uint32Array(memory.buffer);
-      words[layout.H_ARENA >>> 2] = number;
-      words[layout.H_ARENAS >>> 2] = count;
-      const bytes = new Uint8Array(memory.buffer);
-      bytes.set(storeId, layout.H_STORE_ID);
-      new Float64Array(memory.buffer, layout.H_CREATED_MS, 1)[0] = createdMs;
-      const text = Buffer.from(settings);
-      if (text.length > layout.SETTINGS_BYTES_MAX) throw new RangeError('settings do not fit the header');
-      bytes.set(text, layout.H_SETTINGS);
-      words[layout.H_SETTINGS_BYTES >>> 2] = text.length;
+      describeStore(instance, number, about);
     }
     claimSlot(thread);
     const arenas = thread.instances.map((instance) => new Arena(instance));
-    return { thread, arenas, settings };
+    return { thread, arenas, isUnclean: false, settings };
   } catch (error) {
     file.close();
     throw error;
   }
 }
 
+/** What the header of an arena says of the store it belongs to. */
+interface AboutStore {
+  readonly count: number;
+  readonly storeId: Uint8Array;
+  readonly createdMs: number;
+  readonly settings: Uint8Array;
+}
+
+function describeStore({ memory, layout }: ArenaInstance, number: number, about: AboutStore): void {
+  const { count, storeId, createdMs, settings } = about;
+  if (settings.length > layout.SETTINGS_BYTES_MAX) throw new RangeError('settings do not fit the header');
+  const words = new Uint32Array(memory.buffer);
+  words[layout.H_ARENA >>> 2] = number;
+  words[layout.H_ARENAS >>> 2] = count;
+  words[layout.H_SETTINGS_BYTES >>> 2] = settings.length;
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.set(storeId, layout.H_STORE_ID);
+  bytes.set(settings, layout.H_SETTINGS);
+  new Float64Array(memory.buffer, layout.H_CREATED_MS, 1)[0] = createdMs;
+}
+
 function firstFrameOf(module: ArenaModule, sizes: ArenaSizes): number {
-  const memory = newMemory(WASM_PAGE_BYTES);
-  const { wasm } = instantiate(module, memory, new PrivateHost(memory));
+  const { wasm } = instanceWithoutStore(module);
   const { threads, pools, clients, stagingPages } = sizes;
   return wasm.formatFirstFrame(sizes.bytes / FRAME_BYTES, threads, pools, clients, stagingPages) >>> 0;
 }
@@ -125,7 +137,8 @@ function reserveTables(file: StoreFile, offset: number, bytes: number, firstFram
  * Attaches to the store in a file. `memories`: where another thread of this process mapped it; else it is mapped anew.
  * Undefined when the file lost its name meanwhile: look again. Arenas that need a recovery say so (needsRecovery).
  *
- * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_PLATFORM
+ * @throws TmemError TMEM_ERR_LAYOUT, TMEM_ERR_DAMAGED, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_NO_MEMORY,
+ *   TMEM_ERR_PLATFORM
  */
 export function attachNamed(
   module: ArenaModule,
@@ -135,6 +148,14 @@ export function attachNamed(
   const thread = new StoreThread(file);
   const layout = moduleLayout(module);
   const { count, arenaBytes, settings } = readHeader(layout, file);
+  const holes = findHoles(layout, file, { count, arenaBytes });
+  if (holes !== undefined) {
+    throw new TmemError(
+      'TMEM_ERR_DAMAGED',
+      `${file.path}: ${holes.backed} frames should have memory, the file has it for ${holes.held}: was it copied? ` +
+        'Remove the file (tmem rm); tmem save and tmem restore carry a store over',
+    );
+  }
   for (let number = 0; number < count; number++) {
     const offset = number * arenaBytes;
     const memory = memories?.[number] ?? newMemory(arenaBytes);
@@ -154,7 +175,7 @@ export function attachNamed(
       return undefined;
     }
     for (const arena of arenas) arena.needsRecovery = unclean || arena.wasm.recoveryIsNeeded() !== 0;
-    return { thread, arenas, settings };
+    return { thread, arenas, isUnclean: unclean, settings };
   } catch (error) {
     for (const { wasm } of thread.instances) wasm.slotRelease();
     throw error;
@@ -188,7 +209,7 @@ function leaveAlone({ memory, layout }: ArenaInstance, ownSlot: number): void {
   const slotBytes = words[layout.H_SLOT_BYTES >>> 2] ?? 0;
   for (let slot = 0; slot < (words[layout.H_THREADS >>> 2] ?? 0); slot++) {
     const at = (slots + slot * slotBytes + layout.S_STATE) >>> 2;
-    const state = (words[at] ?? 0) & STATE_MASK;
+    const state = (words[at] ?? 0) & SLOT_STATE_MASK;
     // Written in any case: so this page is the copy's own from here on.
     if (slot === ownSlot) words[at] = layout.SLOT_FREE;
     else words[at] = state === layout.SLOT_BUSY ? layout.SLOT_IDLE : state;
@@ -224,7 +245,8 @@ export function readHeader(layout: ArenaLayout, file: StoreFile): StoreHeader {
   const count = word(layout.H_ARENAS);
   const arenaBytes = word(layout.H_FRAMES) * FRAME_BYTES;
   const { bytes } = file;
-  if (count < 1 || count > ARENAS_MAX || arenaBytes % WASM_PAGE_BYTES !== 0 || count * arenaBytes !== bytes) {
+  const isPossible = arenaBytes <= ARENA_BYTES_MAX && arenaBytes % WASM_PAGE_BYTES === 0;
+  if (count < 1 || count > ARENAS_MAX || !isPossible || count * arenaBytes !== bytes) {
     throw damaged(`it has ${bytes} bytes, its header says ${count} arenas of ${arenaBytes}`);
   }
   const length = word(layout.H_SETTINGS_BYTES);
@@ -247,7 +269,7 @@ function checkHeader(file: StoreFile, instance: ArenaInstance, number: number, c
     [threads, pools, clients, stagingPages].every((size) => size >= 1) &&
     threads <= SLOTS_MAX &&
     pools <= POOLS_MAX &&
-    clients <= CLIENTS_MAX &&
+    clients <= CLIENTS_MAX + 1 && // the entry of nobody
     stagingPages <= STAGING_PAGES_MAX &&
     word(layout.H_ARENA) === number &&
     word(layout.H_ARENAS) === count &&

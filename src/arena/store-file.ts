@@ -33,14 +33,18 @@ import type { ArenaMemory } from './module.ts';
 const TMPFS_MAGIC = 0x0102_1994;
 /** Open a file without a name; Node has no constant for it. The directory bit differs between processors. */
 const O_TMPFILE = 0o20_000_000 | constants.O_DIRECTORY;
+/** Unit of the blocks that stat counts. */
+const BLOCK_BYTES = 512;
 /** Readable and writable by its owner, by nobody else. */
 const FILE_MODE = 0o600;
 const ACCESS_BITS = 0o777;
 
 /** Most thread slots of a store: their locks are bytes 0 to 127 of the file. */
 export const SLOTS_MAX = 128;
+/** Held by the thread that looks after the store for all. */
+export const CARETAKER_BYTE = SLOTS_MAX;
 /** Held by the thread that watches the memory pressure for all. */
-export const SHRINKER_BYTE = SLOTS_MAX;
+export const SHRINKER_BYTE = SLOTS_MAX + 1;
 
 /** Names become part of a file name: nothing that a shell or a path takes for something else. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -117,6 +121,10 @@ export class StoreFile {
   readonly path: string;
   readonly #descriptor: number;
   readonly #libc: Libc;
+  /** Memories that lie over a file without a name. */
+  readonly #draftMemories: ArenaMemory[] = [];
+  /** A new file that was not published: nobody else has it. */
+  #isDraft = false;
   #closed = false;
 
   private constructor(path: string, descriptor: number, calls: Libc) {
@@ -128,20 +136,20 @@ export class StoreFile {
   /**
    * A new file without a name, for `path`.
    *
-   * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
+   * @throws TmemError TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_STORE_FILE, TMEM_ERR_NO_KOFFI, TMEM_ERR_PLATFORM
    */
   static create(directory: string, path: string): StoreFile {
     const calls = libc();
+    let descriptor: number;
     try {
       accessSync(directory, constants.W_OK | constants.X_OK);
-      const flags = O_TMPFILE | constants.O_RDWR;
-      const file = new StoreFile(path, openSync(directory, flags, FILE_MODE), calls);
-      file.#check(0);
-      return file;
+      descriptor = openSync(directory, O_TMPFILE | constants.O_RDWR, FILE_MODE);
     } catch (cause) {
-      if (TmemError.is(cause)) throw cause;
       throw directoryError(directory, (cause as Error).message, cause);
     }
+    const file = StoreFile.#checked(path, descriptor, calls, 0);
+    file.#isDraft = true;
+    return file;
   }
 
   /**
@@ -156,13 +164,18 @@ export class StoreFile {
       descriptor = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
-      if (code === 'ENOENT') return undefined;
+      // A directory that is none is told by who would create the file there.
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
       const why = code === 'ELOOP' ? 'is a symbolic link' : `cannot be opened (${message})`;
       throw new TmemError('TMEM_ERR_STORE_FILE', `${path} ${why}; it was left alone`, { cause });
     }
+    return StoreFile.#checked(path, descriptor, calls, 1);
+  }
+
+  static #checked(path: string, descriptor: number, calls: Libc, links: 0 | 1): StoreFile {
     const file = new StoreFile(path, descriptor, calls);
     try {
-      file.#check(1);
+      file.#check(links);
       return file;
     } catch (error) {
       file.close();
@@ -189,6 +202,11 @@ export class StoreFile {
     return fstatSync(this.#descriptor).size;
   }
 
+  /** What it takes of the file system. */
+  get heldBytes(): number {
+    return fstatSync(this.#descriptor).blocks * BLOCK_BYTES;
+  }
+
   get identity(): FileIdentity {
     const { dev, ino } = fstatSync(this.#descriptor);
     return { device: dev, inode: ino };
@@ -197,6 +215,11 @@ export class StoreFile {
   /** Whether it still has its name: others can attach to it. */
   get isLinked(): boolean {
     return fstatSync(this.#descriptor).nlink > 0;
+  }
+
+  /** Whether it had a name and lost it. A draft has none until it is published. */
+  get isGone(): boolean {
+    return !this.#isDraft && !this.isLinked;
   }
 
   setBytes(bytes: number): void {
@@ -235,6 +258,7 @@ export class StoreFile {
       closeSync(mapped);
     }
     this.#libc.dontDump(address, bytes);
+    if (this.#isDraft) this.#draftMemories.push(memory);
   }
 
   /** Locks bytes; false when another descriptor has one of them. Never waits. */
@@ -258,15 +282,20 @@ export class StoreFile {
    */
   publish(): boolean {
     const errno = this.#libc.link(this.#descriptor, this.path);
-    if (errno === 0) return true;
+    if (errno === 0) {
+      this.#isDraft = false;
+      return true;
+    }
     if (errno === ERRNO.EEXIST) return false;
     throw directoryError(this.path, `the file cannot be linked (errno ${errno})`);
   }
 
-  /** Gives up the locks with the descriptor. Idempotent. */
+  /** Gives up the locks with the descriptor. A draft is gone then, and its memory the system's. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // Else the file would live until the memory over it is collected.
+    if (this.#isDraft) for (const { buffer } of this.#draftMemories) this.#libc.unmap(buffer);
     closeSync(this.#descriptor);
   }
 }

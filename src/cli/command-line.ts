@@ -48,6 +48,8 @@ export async function run(
     fail(error.message);
   } finally {
     for (const name of END_SIGNALS) process.off(name, end);
+    // What a reader has not taken until now would keep the process.
+    if (stop.signal.aborted && process.stdout.writableLength > 0) process.exit();
   }
 }
 

@@ -40,7 +40,7 @@ function register(program: Command, stores: Stores, { name, description, change,
     .argument('<name>', 'name of the store')
     .addOption(directoryOption())
     .action((storeName: string, { directory }: { directory: string }, command: Command) =>
-      run(command, async () => {
+      run(command, async (signal) => {
         const file = chosenStore(stores.list(directory), storeName, directory);
         const store = stores.attach(file.name, directory);
         try {
@@ -48,7 +48,7 @@ function register(program: Command, stores: Stores, { name, description, change,
         } finally {
           store.close();
         }
-        await write(process.stdout, `${done(file.name)}\n`);
+        await write(process.stdout, `${done(file.name)}\n`, signal);
         return 0;
       }),
     );

@@ -5,12 +5,21 @@
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { registerCheck } from './check/register.ts';
 import { reportMisuse } from './command-line.ts';
+import { registerFreeze, registerThaw } from './freeze.ts';
+import { registerLs } from './ls/register.ts';
 import { registerRead } from './read/register.ts';
 import { registerRestore } from './restore/register.ts';
+import { registerRm } from './rm.ts';
 import { registerSave } from './save/register.ts';
+import { registerStat } from './stat/register.ts';
+import { namedStores, type Stores } from './stores.ts';
 
-const COMMANDS: readonly ((program: Command) => void)[] = [registerRead, registerSave, registerRestore];
+const COMMANDS: readonly ((program: Command, stores: Stores) => void)[] = [
+  ...[registerLs, registerStat, registerCheck, registerRm, registerFreeze, registerThaw],
+  ...[registerSave, registerRestore, registerRead],
+];
 
 function version(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -20,7 +29,7 @@ function version(): string {
 const program = new Command('tmem')
   .description('A compressed page store shared by threads, outside the JavaScript heap')
   .version(version());
-for (const register of COMMANDS) register(program);
+for (const register of COMMANDS) register(program, namedStores);
 for (const command of [program, ...program.commands]) reportMisuse(command);
 
 await program.parseAsync();

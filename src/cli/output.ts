@@ -6,10 +6,19 @@ import type { Writable } from 'node:stream';
 import { type Environment, type Output, usableColumns, usesColor } from './terminal.ts';
 import { type Line, render } from './text/line.ts';
 
-/** Resolves when the text was taken, or never will be: then the output tells of it by its 'error' event. */
-export function write(out: Writable, text: string): Promise<void> {
+/**
+ * Resolves when the text was taken. Also when it never will be: the output tells of a failure by its 'error' event, and
+ * a reader that reads no more is not waited for once `signal` is aborted.
+ */
+export function write(out: Writable, text: string, signal?: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  out.write(text, () => resolve());
+  const done = () => {
+    signal?.removeEventListener('abort', done);
+    resolve();
+  };
+  signal?.addEventListener('abort', done);
+  out.write(text, done);
+  if (signal?.aborted) done();
   return promise;
 }
 

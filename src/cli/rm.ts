@@ -21,9 +21,9 @@ export function registerRm(program: Command, stores: Stores): void {
     .addOption(directoryOption())
     .option('--force', 'also while threads are attached: they keep a store that nobody else can find', false)
     .action((name: string, { directory, force }: Options, command: Command) =>
-      run(command, async () => {
+      run(command, async (signal) => {
         stores.remove(name, directory, force);
-        await write(process.stdout, `removed ${name}\n`);
+        await write(process.stdout, `removed ${name}\n`, signal);
         return 0;
       }),
     );

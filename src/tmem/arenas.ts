@@ -6,12 +6,15 @@
  * same name; ids may differ from arena to arena.
  */
 
-import { type Arena, ArenaAbort, type StoreThread } from '../arena/index.ts';
+import { type Arena, ArenaAbort, BUSY_RECOVERY_WAIT_MS, type StoreThread } from '../arena/index.ts';
 import { TmemError } from '../errors.ts';
 import type { Oid } from './oid.ts';
 
 /** Pages that lie in one arena together, 1 MiB: neighbours stay together, large objects spread. */
 export const PLACE_PAGES = 256;
+
+/** Between two tries to recover while a thread is stopped in an operation: each closes the gate for all others. */
+const RECOVERY_PAUSE_MS = 100;
 
 export class Arenas {
   readonly all: readonly Arena[];
@@ -20,6 +23,8 @@ export class Arenas {
   #closed = false;
   /** Some arena waits for a recovery that did not succeed. */
   #broken = false;
+  /** When to try that recovery again. */
+  #retryMs = 0;
 
   constructor(all: readonly Arena[], thread?: StoreThread) {
     this.all = all;
@@ -44,7 +49,7 @@ export class Arenas {
   check(): void {
     if (this.#closed)
       throw new TmemError('TMEM_ERR_CLOSED', 'the store was closed in this thread; open or attach again');
-    if (this.#broken) this.recover();
+    if (this.#broken) this.#mend();
   }
 
   /**
@@ -62,11 +67,23 @@ export class Arenas {
     }
   }
 
-  /** Cleans up what this thread left in the middle of operations. */
-  recover(): void {
+  /** Something of this thread's is still to be recovered: tries, for a moment and not too often. */
+  #mend(): void {
+    if (performance.now() < this.#retryMs) {
+      throw new TmemError(
+        'TMEM_ERR_BUSY',
+        'a thread is stopped in the middle of an operation; find it, or try again later',
+      );
+    }
+    this.#retryMs = performance.now() + RECOVERY_PAUSE_MS;
+    this.recover(BUSY_RECOVERY_WAIT_MS);
+  }
+
+  /** Cleans up what this thread left in the middle of operations, waiting for others as long as for a lock. */
+  recover(waitMs = this.all[0].word(this.all[0].layout.H_LOCK_TIMEOUT_MS)): void {
     try {
       for (const arena of this.all) {
-        if (arena.needsRecovery) arena.recover(arena.word(arena.layout.H_LOCK_TIMEOUT_MS));
+        if (arena.needsRecovery) arena.recover(waitMs);
       }
       this.#broken = false;
     } catch (cause) {

@@ -3,12 +3,12 @@
  *
  * It gives memory back when the machine runs short of it (the shrinker), finds the slots of processes that were killed
  * and recovers what they left, finishes what they had begun (twins.ts), and tells when the store's file was removed.
- * Who does it holds the lock of one byte of the store's file, and another takes over when it ends. A store without a
- * name has one process; there it is the thread that opened it.
+ * Who does it holds the lock of a byte of the store's file, one for the shrinker and one for the rest, and another
+ * takes over when it ends. A store without a name has one process; there it is the thread that opened it.
  */
 
-import { SHRINKER_BYTE } from '../arena/index.ts';
-import { type Arenas, TmemError } from '../tmem/index.ts';
+import { CARETAKER_BYTE, SHRINKER_BYTE } from '../arena/index.ts';
+import type { Arenas } from '../tmem/index.ts';
 import { publish } from './events.ts';
 import { KernelSources, Shrinker, type ShrinkerSettings, systemTimer } from './pressure/index.ts';
 import type { Store } from './store.ts';
@@ -23,8 +23,8 @@ const DRAIN_STEPS = 1000;
 
 export class Caretaker {
   readonly #arenas: Arenas;
-  #isLeader = false;
-  #wasLinked = false;
+  /** Bytes of the file whose locks this thread has. */
+  readonly #held = new Set<number>();
   #isGone = false;
   #round: NodeJS.Timeout | undefined;
   #shrinker: Shrinker | undefined;
@@ -40,10 +40,12 @@ export class Caretaker {
     const timer = systemTimer;
     this.#shrinker = new Shrinker({
       ...{ store: this.#shrinkable(store), sources: new KernelSources(), settings, timer },
-      leadership: { isLeader: () => this.#leads() },
+      leadership: {
+        isLeader: () => this.#has(SHRINKER_BYTE),
+        resign: () => this.#letGo(SHRINKER_BYTE),
+      },
     });
-    // A leader that was killed may have stopped it; the next one says what holds.
-    if (!settings.enabled && this.#leads()) this.#allowGrowth(true);
+    this.#liftGrowthStop();
     this.#shrinker.start();
   }
 
@@ -64,32 +66,49 @@ export class Caretaker {
     for (const arena of this.#arenas.all) arena.setWord(arena.layout.H_GROWTH_STOPPED, isAllowed ? 0 : 1);
   }
 
-  #leads(): boolean {
-    const { thread } = this.#arenas;
-    if (thread === undefined) return true;
-    this.#isLeader ||= thread.file.lock(SHRINKER_BYTE);
-    return this.#isLeader;
+  /**
+   * A shrinker that was killed may have stopped growth. While another leads that one decides; where there is none, by
+   * setting or because its first look is still to come, nobody else allows it again.
+   */
+  #liftGrowthStop(): void {
+    const isStopped = this.#arenas.all.some((arena) => arena.word(arena.layout.H_GROWTH_STOPPED) !== 0);
+    if (!isStopped || this.#held.has(SHRINKER_BYTE)) return;
+    const file = this.#arenas.thread?.file;
+    if (file !== undefined && !file.lock(SHRINKER_BYTE)) return;
+    this.#allowGrowth(true);
+    file?.unlock(SHRINKER_BYTE);
+  }
+
+  /** Whether this thread has the lock of a byte; takes it if nobody has. */
+  #has(byte: number): boolean {
+    const file = this.#arenas.thread?.file;
+    if (file === undefined || this.#held.has(byte)) return true;
+    if (!file.lock(byte)) return false;
+    this.#held.add(byte);
+    return true;
+  }
+
+  #letGo(byte: number): void {
+    if (this.#held.delete(byte)) this.#arenas.thread?.file.unlock(byte);
   }
 
   #look(): void {
     const { thread } = this.#arenas;
     if (thread === undefined || this.#arenas.closed) return;
-    // A draft has no name until it is published.
-    this.#wasLinked ||= thread.file.isLinked;
-    if (this.#wasLinked && !this.#isGone && !thread.file.isLinked) {
+    if (!this.#isGone && thread.file.isGone) {
       this.#isGone = true;
       publish('tmem:store:gone', () => ({ path: thread.file.path }));
     }
-    if (!this.#leads()) return;
     try {
-      this.#tidy();
+      if (this.#has(CARETAKER_BYTE)) this.#tidy();
     } catch (error) {
-      // Who is busy now is not for ever; damage shows itself to those who run into it.
-      if (!TmemError.is(error)) throw error;
+      // Nobody could catch it. Who is busy now is not for ever; damage shows itself to those who run into it.
+      publish('tmem:caretaker:failed', () => ({ error }));
     }
   }
 
   #tidy(): void {
+    this.#liftGrowthStop();
     const dead = this.#arenas.thread?.buryTheDead() ?? 0;
     if (!this.#arenas.tryRecover(RECOVERY_WAIT_MS)) return;
     if (dead > 0) publish('tmem:process:dead', () => ({ slots: dead }));

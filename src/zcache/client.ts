@@ -7,8 +7,6 @@ import type { Arena } from '../arena/index.ts';
 import { type Arenas, type PoolDescription, TmemError } from '../tmem/index.ts';
 import { publish } from './events.ts';
 import {
-  CLIENT_WEIGHT_DEFAULT,
-  type ClientOptions,
   type ClientSettings,
   checkedName,
   clientOptions,
@@ -18,9 +16,10 @@ import {
   poolOptions,
 } from './options.ts';
 import { ClientPool } from './pool.ts';
-import { clientsOf, describePool, poolsOf, rawClient } from './raw.ts';
+import { describePool, poolsOf, rawClient } from './raw.ts';
 import type { StoreSettings } from './settings.ts';
 import { type ClientStatistics, clientStatistics } from './statistics.ts';
+import { endClient, hasLiveTwin, isLive } from './twins.ts';
 
 const FRAME_BYTES = 4096;
 const PERSISTENT = 1;
@@ -33,9 +32,6 @@ const GONE = -3;
 const STALE = -4;
 /** Offset of a UUID in the argument area; the name is in front of it. */
 const UUID_AT = 64;
-/** Rounds of freeing before remove() gives up on threads that are still at work in the client's pools. */
-const REMOVE_ROUNDS_MAX = 100;
-const DRAIN_STEPS = 1_000_000;
 /** Times a pool may vanish between being found and being looked at. */
 const OPEN_TRIES_MAX = 100;
 
@@ -74,9 +70,12 @@ export class Client {
     }
     // Another thread may destroy the pool between finding it and looking at it: then there is none, and it is made.
     for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
-      const { ids, created } = this.#openIds(name, given);
-      const about = describePool(this.#arenas.all[0], ids[0]);
-      if (about !== undefined) return this.#opened(name, given, ids, about, created);
+      const found = this.#openIds(name, given);
+      if (found === undefined) continue;
+      const { ids, created } = found;
+      const [first] = this.#arenas.all;
+      const about = describePool(first, ids[0]);
+      if (about !== undefined && isLive(first, ids[0])) return this.#opened(name, given, ids, about, created);
     }
     throw new TmemError(
       'TMEM_ERR_POOL_GONE',
@@ -84,7 +83,11 @@ export class Client {
     );
   }
 
-  #openIds(name: string, given: PoolSettings<ClientPool>): { ids: readonly number[]; created: boolean } {
+  /** The pool in each arena. Undefined when others made it anew meanwhile: look again. */
+  #openIds(
+    name: string,
+    given: PoolSettings<ClientPool>,
+  ): { ids: readonly number[]; created: boolean } | undefined {
     const { codec, pam } = poolDefaults(given, this.#settings);
     const flags = (given.kind === 'persistent' ? PERSISTENT : 0) | (given.shared === undefined ? 0 : SHARED);
     let created = false;
@@ -110,7 +113,8 @@ export class Client {
       };
       let id = this.#arenas.run(arena, open);
       for (let tries = 0; id === STALE && tries < OPEN_TRIES_MAX; tries++) {
-        const stale = arena.wasm.poolStale();
+        const stale = arena.wasm.staleName();
+        if (hasLiveTwin(this.#arenas.all[0], arena, stale)) return undefined;
         this.#arenas.run(arena, () => arena.wasm.removePool(stale));
         id = this.#arenas.run(arena, open);
       }
@@ -183,10 +187,7 @@ export class Client {
   setWeight(weight: number): void {
     this.#check();
     const checked = clientOptions({ weight }).weight ?? 0;
-    this.#setField(
-      ({ layout }) => layout.C_WEIGHT,
-      () => checked,
-    );
+    this.#setField(({ layout }) => layout.C_WEIGHT, checked);
   }
 
   /** Most bytes of frames the client may hold (null = no cap). What is ephemeral above it is evicted at once. */
@@ -194,10 +195,7 @@ export class Client {
     this.#check();
     const bytes = cap === null ? null : (clientOptions({ cap }).cap ?? null);
     const frames = capFrames(bytes, this.#arenas.all.length);
-    this.#setField(
-      ({ layout }) => layout.C_CAP_FRAMES,
-      () => frames,
-    );
+    this.#setField(({ layout }) => layout.C_CAP_FRAMES, frames);
     for (const [at, arena] of this.#arenas.all.entries()) {
       this.#arenas.run(arena, () => arena.wasm.trimClient(this.ids[at]));
     }
@@ -214,16 +212,14 @@ export class Client {
 
   #setFrozen(frozen: boolean): void {
     this.#check();
-    this.#setField(
-      ({ layout }) => layout.C_FROZEN,
-      () => (frozen ? 1 : 0),
-    );
+    this.#setField(({ layout }) => layout.C_FROZEN, frozen ? 1 : 0);
     publish('tmem:store:freeze', () => ({ client: this.name, frozen }));
   }
 
-  #setField(offset: (arena: Arena) => number, value: () => number): void {
+  #setField(offset: (arena: Arena) => number, value: number): void {
     for (const [at, arena] of this.#arenas.all.entries()) {
-      arena.setWord((arena.wasm.clientFrame(this.ids[at]) >>> 0) + offset(arena), value());
+      const set = () => arena.wasm.setClientWord(this.ids[at], offset(arena), value);
+      if (this.#arenas.run(arena, set) === 0) throw this.#gone();
     }
   }
 
@@ -252,22 +248,16 @@ export class Client {
 
   /** Destroys all pools of the client and forgets it; its name can be used anew. */
   remove(): void {
-    this.#check();
+    this.#arenas.check();
+    // Where a removal was cut short, one goes on where it ended.
+    const isGone = this.#arenas.all.every((arena, at) => arena.wasm.clientFrame(this.ids[at]) === 0);
+    if (this.#removed || isGone) throw this.#gone();
     for (const [at, arena] of this.#arenas.all.entries()) {
-      for (const { id } of poolsOf(arena, this.ids[at])) {
-        this.#arenas.run(arena, () => arena.wasm.removePool(id));
-      }
-      let done = false;
-      for (let round = 0; !done && round < REMOVE_ROUNDS_MAX; round++) {
-        this.#arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
-        done = this.#arenas.run(arena, () => arena.wasm.forgetClient(this.ids[at])) === 1;
-      }
-      if (!done) {
-        throw new TmemError(
-          'TMEM_ERR_BUSY',
-          `client '${this.name}': other threads are still working in its pools; stop them and call remove again`,
-        );
-      }
+      if (endClient(this.#arenas, arena, this.ids[at])) continue;
+      throw new TmemError(
+        'TMEM_ERR_BUSY',
+        `client '${this.name}': other threads are still working in its pools; stop them and call remove again`,
+      );
     }
     this.#removed = true;
     publish('tmem:client:removed', () => ({ client: this.name }));
@@ -289,38 +279,6 @@ export class Client {
 /** A cap is divided over the arenas; a client holds its own frame at least. */
 export function capFrames(bytes: number | null, arenas: number): number {
   return bytes === null ? 0 : Math.max(1, Math.floor(bytes / arenas / FRAME_BYTES));
-}
-
-/** Opens a client by name in every arena, or creates it. */
-export function openClient(
-  arenas: Arenas,
-  settings: StoreSettings,
-  name: string,
-  options: ClientOptions,
-): Client {
-  arenas.check();
-  checkedName('client', name);
-  const given = clientOptions(options);
-  const frames = capFrames(given.cap ?? null, arenas.all.length);
-  const weight = given.weight ?? CLIENT_WEIGHT_DEFAULT;
-  const existed = clientsOf(arenas.all[0]).some((client) => client.name === name);
-  const ids = arenas.all.map((arena) => {
-    const id = arenas.run(arena, () => arena.wasm.openClient(arena.name(name), weight, frames));
-    if (id >= 0) return id;
-    throw id === TABLE_FULL
-      ? new TmemError(
-          'TMEM_ERR_TOO_MANY_CLIENTS',
-          `client '${name}': all ${settings.clients} clients are in use; remove some or raise the setting clients`,
-        )
-      : new TmemError(
-          'TMEM_ERR_NO_MEMORY',
-          `client '${name}': no frame is free for it; shrink or free pages first`,
-        );
-  });
-  const client = new Client(arenas, settings, name, ids);
-  if (existed) client.expect(given);
-  else publish('tmem:client:created', () => ({ client: name, weight, capBytes: given.cap ?? null }));
-  return client;
 }
 
 function uuidBytes(uuid: string): Uint8Array {

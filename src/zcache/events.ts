@@ -40,6 +40,8 @@ export interface TmemEvents {
   'tmem:process:dead': { slots: number };
   /** The store's file was removed or replaced: others do not find it any more. */
   'tmem:store:gone': { path: string };
+  /** A round of looking after a named store failed; the next one comes in a second. */
+  'tmem:caretaker:failed': { error: unknown };
   /** What a dead thread left was cleaned up. */
   'tmem:thread:recovered': { thread: number; durationMs: number };
   /** A shrink freed frames; `remaining` were asked for and not found. */
@@ -87,6 +89,7 @@ const CHANNELS = {
   'tmem:thread:dead': channel('tmem:thread:dead'),
   'tmem:process:dead': channel('tmem:process:dead'),
   'tmem:store:gone': channel('tmem:store:gone'),
+  'tmem:caretaker:failed': channel('tmem:caretaker:failed'),
   'tmem:thread:recovered': channel('tmem:thread:recovered'),
   'tmem:store:shrunk': channel('tmem:store:shrunk'),
   'tmem:shrinker:pressure': channel('tmem:shrinker:pressure'),

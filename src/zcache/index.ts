@@ -12,11 +12,12 @@ export {
   TmemError,
   type TmemErrorCode,
 } from '../tmem/index.ts';
+export { attach } from './attach.ts';
 export { type CheckReport, checkStore } from './check-store.ts';
 export type { Client } from './client.ts';
 export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
-export { attach, type Draft, open, openDraft } from './open.ts';
+export { type Draft, open, openDraft, openForLooking } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';

@@ -1,5 +1,5 @@
 /**
- * Opening a store: makes it, attaches to it by name, or attaches to what another thread shared. All or nothing: when a
+ * Opening a store: makes it, or attaches to it by name (by another thread's token: attach.ts). All or nothing: when a
  * step fails, what the steps before it made is undone.
  */
 
@@ -20,6 +20,7 @@ import {
   type NamedArenas,
   StoreFile,
   storePath,
+  WASM_PAGE_BYTES,
 } from '../arena/index.ts';
 import { Arenas, TmemError } from '../tmem/index.ts';
 import { applySettings } from './apply-settings.ts';
@@ -33,9 +34,8 @@ import {
   type StoreSettings,
   storeSettings,
 } from './settings.ts';
-import { type FullToken, Store, type StoreToken, TOKEN_KIND } from './store.ts';
+import { Store } from './store.ts';
 
-const WASM_PAGE_BYTES = 65_536;
 export const DIRECTORY_DEFAULT = '/dev/shm';
 /** Times a store may be removed, or made by somebody else, between two steps of opening it. */
 const OPEN_TRIES_MAX = 20;
@@ -60,13 +60,29 @@ export function open(options: StoreOptions): Store {
   throw new TmemError('TMEM_ERR_BUSY', `open: '${place.name}' is created and removed all the time by others`);
 }
 
+/**
+ * Attaches to a named store as a tool does that only looks at it: without a part in looking after it (caretaker.ts).
+ *
+ * @throws TmemError as open, for a store that exists
+ */
+export function openForLooking(name: string, directory: string): Store {
+  checkPlatform();
+  const place = { name: checkedStoreName(name), directory: checkedDirectory(directory) };
+  for (let tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+    const store = attachByName(place, { name }, false);
+    if (store !== undefined) return store;
+    if (!existsSync(pathOf(place, { name }))) break;
+  }
+  throw new TmemError('TMEM_ERR_NO_STORE', `there is no store '${name}' in ${directory}`);
+}
+
 /** A store whose file nobody sees until it is published. */
 export interface Draft {
   readonly store: Store;
   /**
    * Gives the file its name, in one step.
    *
-   * @throws TmemError TMEM_ERR_STORE_EXISTS
+   * @throws TmemError TMEM_ERR_STORE_EXISTS, TMEM_ERR_STORE_DIRECTORY, TMEM_ERR_CLOSED
    */
   publish(): void;
 }
@@ -89,6 +105,9 @@ export function openDraft(options: StoreOptions): Draft {
   return {
     store,
     publish: () => {
+      // Its descriptor is gone with it, and the number perhaps another file's.
+      if (store.closed)
+        throw new TmemError('TMEM_ERR_CLOSED', 'publish: the draft was closed; nothing is left of it');
       if (!file.publish()) throw exists();
     },
   };
@@ -142,11 +161,10 @@ function openPrivate(options: StoreOptions): Store {
   const sizes = arenaSizes(settings);
   const all: Arena[] = [];
   for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, sizes, settings));
-  for (const arena of all) {
-    applySettings(arena, settings);
-    if (settings.prefault) arena.prefault();
-  }
-  return opened(new Arenas(all), settings, module, { name: undefined, isNew: true });
+  for (const arena of all) applySettings(arena, settings);
+  const arenas = new Arenas(all);
+  if (settings.prefault) prefault(arenas);
+  return opened(arenas, settings, module, { name: undefined, isNew: true });
 }
 
 function createArena(module: ArenaModule, sizes: ArenaSizes, settings: StoreSettings): Arena {
@@ -183,24 +201,20 @@ function arenaSizes(settings: StoreSettings): ArenaSizes {
 // ---- by name ----------------------------------------------------------------------------------------------------
 
 /** Undefined when there is no such store. */
-function attachByName(place: Place, options: StoreOptions): Store | undefined {
+function attachByName(place: Place, options: StoreOptions, isTended = true): Store | undefined {
   const file = StoreFile.open(pathOf(place, options));
   if (file === undefined) return undefined;
   return closingOnError(file, () => {
     const module = moduleFor(options);
     const named = attachNamed(module, file);
     if (named === undefined) return undefined;
-    const arenas = new Arenas(named.arenas, named.thread);
-    try {
+    return leavingOnError(named, (arenas) => {
       const settings = existingSettings(named.settings, settingsIn(options), file.path);
       checkSizes(named, settings, file);
       arenas.recover();
-      if (settings.prefault && options.prefault === true) prefault(named, file);
-      return opened(arenas, settings, module, { name: place.name, isNew: false });
-    } catch (error) {
-      arenas.close();
-      throw error;
-    }
+      if (settings.prefault && options.prefault === true) prefault(arenas);
+      return opened(arenas, settings, module, { name: place.name, isNew: false, isTended });
+    });
   });
 }
 
@@ -213,9 +227,13 @@ function createByName(place: Place, options: StoreOptions): Store | undefined {
     );
   }
   const { store, file } = createDraft(place, options);
-  if (file.publish()) return store;
-  store.close();
-  return undefined;
+  let published = false;
+  try {
+    published = file.publish();
+  } finally {
+    if (!published) store.close();
+  }
+  return published ? store : undefined;
 }
 
 function createDraft(place: Place, options: StoreOptions): { store: Store; file: StoreFile } {
@@ -229,17 +247,28 @@ function createDraft(place: Place, options: StoreOptions): { store: Store; file:
   const { file } = named.thread;
   return closingOnError(file, () => {
     for (const arena of named.arenas) applySettings(arena, settings);
-    if (settings.prefault) prefault(named, file);
     const arenas = new Arenas(named.arenas, named.thread);
+    if (settings.prefault) prefault(arenas);
     return { store: opened(arenas, settings, module, { name: place.name, isNew: true }), file };
   });
 }
 
-function closingOnError<Result>(file: StoreFile, run: () => Result): Result {
+export function closingOnError<Result>(file: StoreFile, run: () => Result): Result {
   try {
     return run();
   } catch (error) {
     file.close();
+    throw error;
+  }
+}
+
+/** Gives this thread's slot back when what follows attaching fails. */
+export function leavingOnError<Result>(named: NamedArenas, run: (arenas: Arenas) => Result): Result {
+  const arenas = new Arenas(named.arenas, named.thread);
+  try {
+    return run(arenas);
+  } catch (error) {
+    arenas.close();
     throw error;
   }
 }
@@ -256,11 +285,12 @@ function checkRoom(directory: string, bytes: number): void {
   );
 }
 
-function prefault(named: NamedArenas, file: StoreFile): void {
-  if (named.arenas.every((arena) => arena.prefault())) return;
+/** Gets all memory from the system now, so that no put pays for the first touch. */
+function prefault(arenas: Arenas): void {
+  if (arenas.all.every((arena) => arenas.run(arena, () => arena.wasm.backEverything()) !== 0)) return;
   throw new TmemError(
     'TMEM_ERR_NO_SPACE',
-    `${file.path}: the file system has no room for all of it; lower memory, or leave prefault out`,
+    `${arenas.thread?.file.path}: the file system has no room for all of it; lower memory, or leave prefault out`,
   );
 }
 
@@ -279,91 +309,22 @@ function checkSizes(named: NamedArenas, settings: StoreSettings, file: StoreFile
   throw new TmemError('TMEM_ERR_DAMAGED', `${file.path}: its settings and its tables differ`);
 }
 
-// ---- by another thread's token ------------------------------------------------------------------------------------
-
-/**
- * Attaches this thread to a store that another thread of the process shared.
- *
- * @throws TmemError TMEM_ERR_SHARED_TOKEN, TMEM_ERR_LAYOUT, TMEM_ERR_TOO_MANY_THREADS, TMEM_ERR_STORE_GONE
- */
-export function attach(token: StoreToken): Store {
-  const full = token as Partial<FullToken> | null | undefined;
-  if (
-    full?.kind !== TOKEN_KIND ||
-    !Array.isArray(full.memories) ||
-    full.settings === undefined ||
-    !full.module
-  ) {
-    throw new TmemError(
-      'TMEM_ERR_SHARED_TOKEN',
-      'attach: this is not what share() of an open store returned',
-    );
-  }
-  const { settings, module, file } = full as FullToken;
-  const arenas =
-    file === undefined ? attachPrivate(full as FullToken) : attachShared(full as FullToken, file);
-  return opened(arenas, settings, module, { name: file?.name, isNew: false, isShared: true });
-}
-
-function attachPrivate({ module, memories, settings }: FullToken): Arenas {
-  const all: Arena[] = [];
-  for (const memory of memories) {
-    const arena = Arena.attach(module, memory);
-    if (arena instanceof Arena) {
-      all.push(arena);
-      continue;
-    }
-    for (const attached of all) attached.wasm.slotRelease();
-    throw arena === 'full'
-      ? new TmemError(
-          'TMEM_ERR_TOO_MANY_THREADS',
-          `attach: all ${settings.threads} thread slots are taken; close the store where threads end, or raise threads`,
-        )
-      : new TmemError('TMEM_ERR_LAYOUT', 'attach: the store was laid out by another version of this package');
-  }
-  return new Arenas(all);
-}
-
-function attachShared({ module, memories }: FullToken, shared: NonNullable<FullToken['file']>): Arenas {
-  const gone = () =>
-    new TmemError(
-      'TMEM_ERR_STORE_GONE',
-      `attach: ${shared.path} was removed or replaced after it was shared; open it again by name`,
-    );
-  const file = StoreFile.open(shared.path);
-  if (file === undefined) throw gone();
-  return closingOnError(file, () => {
-    const { device, inode } = file.identity;
-    if (device !== shared.identity.device || inode !== shared.identity.inode) throw gone();
-    const named = attachNamed(module, file, memories);
-    if (named === undefined) throw gone();
-    const arenas = new Arenas(named.arenas, named.thread);
-    try {
-      arenas.recover();
-      return arenas;
-    } catch (error) {
-      arenas.close();
-      throw error;
-    }
-  });
-}
-
 // ---- both -----------------------------------------------------------------------------------------------------------
 
 interface Opened {
   readonly name: string | undefined;
   readonly isNew: boolean;
-  /** By a token: the thread that gave it looks after the store. */
-  readonly isShared?: boolean;
+  /** Whether this thread has a part in looking after the store; not by a token: the one that gave it does. */
+  readonly isTended?: boolean;
 }
 
-function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
-  const { name, isNew, isShared = false } = about;
+export function opened(arenas: Arenas, settings: StoreSettings, module: ArenaModule, about: Opened): Store {
+  const { name, isNew, isTended = true } = about;
   publish('tmem:store:open', () => ({
     ...{ attached: !isNew, name: name ?? null, thread: threadId },
     ...{ memoryBytes: settings.memory, arenas: settings.arenas },
   }));
-  const caretaker = isShared ? undefined : new Caretaker(arenas);
+  const caretaker = isTended ? new Caretaker(arenas) : undefined;
   const store = new Store({ arenas, settings, module, name, isNew, caretaker });
   caretaker?.start(store, settings.shrinker);
   return store;

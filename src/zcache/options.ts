@@ -6,9 +6,10 @@
  */
 
 import * as v from 'valibot';
+import { ARENA_BYTES_MAX, ARENAS_MAX } from '../arena/index.ts';
 import { TmemError } from '../errors.ts';
 import type { StoreSettings } from './settings.ts';
-import { ARENA_BYTES_MAX, ARENAS_MAX, PAGE_BYTES } from './settings.ts';
+import { PAGE_BYTES } from './settings.ts';
 import { byteSize, choice, show, validate, whole } from './validation.ts';
 
 /** Weight of a client that was given none; shares follow the ratio of weights. */

@@ -82,15 +82,27 @@ export class ClientPool extends Pool {
 /** Frees the pages of destroyed pools, a little in each turn of the event loop; puts help, too. */
 function drainLater(arenas: Arenas): void {
   const step = (): void => {
-    if (arenas.closed || !arenas.tryRecover(DRAIN_WAIT_MS)) return;
-    let waiting = false;
-    for (const arena of arenas.all) {
-      arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
-      // Also when no step was left: a pool that another thread still works on ends only later.
-      if (arena.word(arena.layout.H_DOOMED_POOLS) !== 0) waiting = true;
+    try {
+      if (arenas.closed || drained(arenas)) return;
+    } catch (error) {
+      // Nobody could catch it here. Who is busy now lets puts do it later; damage shows itself to those who meet it.
+      if (TmemError.is(error)) return;
+      throw error;
     }
-    if (waiting) setTimeout(step, DRAIN_PAUSE_MS).unref();
+    setTimeout(step, DRAIN_PAUSE_MS).unref();
   };
   // A timer, because an immediate that is not referenced waits for the loop to have other work.
   setTimeout(step, 0).unref();
+}
+
+/** One turn of it; whether nothing is left to do here. */
+function drained(arenas: Arenas): boolean {
+  if (!arenas.tryRecover(DRAIN_WAIT_MS)) return true;
+  let done = true;
+  for (const arena of arenas.all) {
+    arenas.run(arena, () => arena.wasm.drainSteps(DRAIN_STEPS));
+    // Also when no step was left: a pool that another thread still works on ends only later.
+    if (arena.word(arena.layout.H_DOOMED_POOLS) !== 0) done = false;
+  }
+  return done;
 }

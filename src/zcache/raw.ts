@@ -1,9 +1,10 @@
 /** Reads the figures and descriptions of pools and clients out of the arenas, for statistics and for tools. */
 
 import type { Arena } from '../arena/index.ts';
-import type { Arenas } from '../tmem/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
 import { CLIENT_COUNTERS, CLIENT_HISTOGRAMS, type ClientHistogramName } from './client-counters.ts';
 import { emptyRow, foldRows, type Row } from './counters.ts';
+import { NAME_BYTES_MAX } from './options.ts';
 import { POOL_COUNTERS } from './pool-counters.ts';
 import type { StoreSettings } from './settings.ts';
 import type { RawClient, RawPool, RawStore } from './statistics.ts';
@@ -31,6 +32,35 @@ function tableEntry(arena: Arena, table: number, id: number): { address: number;
   };
 }
 
+/**
+ * What `read` finds at an entry of a table. Undefined when it is empty, or another's than when it was looked up:
+ * nothing holds it while it is read.
+ */
+function readEntry<About>(
+  arena: Arena,
+  table: number,
+  id: number,
+  read: (address: number) => About | undefined,
+): (About & { id: number; address: number }) | undefined {
+  const { address, name } = tableEntry(arena, table, id);
+  if (address === 0) return undefined;
+  const about = read(address);
+  const after = tableEntry(arena, table, id);
+  if (about === undefined || after.address !== address || after.name !== name) return undefined;
+  return { id: name, address, ...about };
+}
+
+/** Undefined when its length cannot be: then something else is there by now. */
+function nameAt(arena: Arena, at: number, lengthAt: number): string | undefined {
+  const length = arena.word(lengthAt);
+  return length <= NAME_BYTES_MAX ? arena.text(at, length) : undefined;
+}
+
+function checkedName(name: string | undefined): string {
+  if (name !== undefined) return name;
+  throw new TmemError('TMEM_ERR_DAMAGED', `a client or pool has a name of more than ${NAME_BYTES_MAX} bytes`);
+}
+
 interface Named {
   /** Name in the arena: id and generation. */
   readonly id: number;
@@ -42,13 +72,10 @@ export function clientsOf(arena: Arena): Named[] {
   const { H_CLIENT_TABLE, H_CLIENTS_MAX, C_NAME, C_NAME_LENGTH } = arena.layout;
   const found: Named[] = [];
   for (let id = 1; id < arena.word(H_CLIENTS_MAX); id++) {
-    const { address, name: arenaName } = tableEntry(arena, H_CLIENT_TABLE, id);
-    if (address === 0) continue;
-    found.push({
-      id: arenaName,
-      address,
-      name: arena.text(address + C_NAME, arena.word(address + C_NAME_LENGTH)),
-    });
+    const client = readEntry(arena, H_CLIENT_TABLE, id, (address) => ({
+      name: nameAt(arena, address + C_NAME, address + C_NAME_LENGTH),
+    }));
+    if (client !== undefined) found.push({ ...client, name: checkedName(client.name) });
   }
   return found;
 }
@@ -62,12 +89,13 @@ export function poolsOf(arena: Arena, clientId?: number): FoundPool[] {
   const { H_POOL_TABLE, H_POOLS_MAX, P_STATE, P_CLIENT, P_NAME, P_NAME_LENGTH } = arena.layout;
   const found: FoundPool[] = [];
   for (let id = 0; id < arena.word(H_POOLS_MAX); id++) {
-    const { address, name: arenaName } = tableEntry(arena, H_POOL_TABLE, id);
-    if (address === 0 || arena.word(address + P_STATE) !== POOL_LIVE) continue;
-    const owner = arena.word(address + P_CLIENT);
-    if (clientId !== undefined && owner !== (clientId & ID_MASK)) continue;
-    const name = arena.text(address + P_NAME, arena.word(address + P_NAME_LENGTH));
-    found.push({ id: arenaName, address, name, about: aboutPool(arena, address) });
+    const pool = readEntry(arena, H_POOL_TABLE, id, (address) => {
+      if (arena.word(address + P_STATE) !== POOL_LIVE) return undefined;
+      if (clientId !== undefined && arena.word(address + P_CLIENT) !== (clientId & ID_MASK)) return undefined;
+      const name = nameAt(arena, address + P_NAME, address + P_NAME_LENGTH);
+      return { name, about: aboutPool(arena, address) };
+    });
+    if (pool !== undefined) found.push({ ...pool, name: checkedName(pool.name) });
   }
   return found;
 }
@@ -190,15 +218,18 @@ export function rawStore(arenas: Arenas, settings: StoreSettings): RawStore {
   return {
     memoryBytes: settings.memory,
     frozen: first.word(first.layout.H_FROZEN) !== 0,
-    row: foldRows(STORE_COUNTERS, arenas.all.map(storeRow)),
+    row: foldRows(
+      STORE_COUNTERS,
+      arenas.all.map((arena, at) => storeRow(arena, at === 0)),
+    ),
     clients,
     retiredPools: foldRows(POOL_COUNTERS, retired),
     retiredClients: emptyRow(CLIENT_COUNTERS),
   };
 }
 
-/** In the order of STORE_COUNTERS. */
-function storeRow(arena: Arena): Row {
+/** In the order of STORE_COUNTERS. A thread has a slot in every arena, and is counted in the first. */
+function storeRow(arena: Arena, isFirst: boolean): Row {
   const { layout } = arena;
   const frames = arena.word(layout.H_FRAMES);
   const values = [
@@ -208,7 +239,7 @@ function storeRow(arena: Arena): Row {
     arena.word(layout.H_UNBACKED),
     Number(arena.cells(layout.H_GIVEN_BACK, 1)[0]),
     arena.word(layout.H_SHRINKS),
-    attachedThreads(arena),
+    isFirst ? attachedThreads(arena) : 0,
     arena.word(layout.H_RECOVERIES),
     arena.word(layout.H_LOCK_WAITS),
     arena.word(layout.H_LOCK_TIMEOUTS),

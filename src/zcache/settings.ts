@@ -6,18 +6,20 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
+import {
+  ARENA_BYTES_MAX,
+  ARENAS_MAX,
+  CLIENTS_MAX,
+  POOLS_MAX,
+  SLOTS_MAX,
+  STAGING_PAGES_MAX,
+} from '../arena/index.ts';
 import { TmemError } from '../errors.ts';
 import { formatByteSize } from './byte-size.ts';
 import { type ShrinkerSettings, shrinkerContradictions, shrinkerSchema } from './pressure/index.ts';
 import { byteSize, choice, flag, validate, whole } from './validation.ts';
 
 export const PAGE_BYTES = 4096;
-
-/** One WebAssembly memory holds 65,536 pages of 64 KiB. */
-export const ARENA_BYTES_MAX = 4 * 2 ** 30;
-
-/** Arenas of one store; placement hashes over them. 64 * 4 GiB is more than a Node machine has. */
-export const ARENAS_MAX = 64;
 
 /** The fixed part of an arena takes one to two MiB; below 8 MiB it would be more than a quarter. */
 export const ARENA_BYTES_MIN = 8 * 2 ** 20;
@@ -34,7 +36,6 @@ const STAGING_DEFAULT_SHARE = 1 / 64;
 const STAGING_PAGES_MIN = 8;
 /** 64 pages hold one request of 256 KiB, the largest that readahead and block devices send. */
 const STAGING_PAGES_DEFAULT_MAX = 64;
-const STAGING_PAGES_MAX = 1024;
 
 /** With its descriptor of 16 bytes a page of this size fills a frame; larger ones are kept raw or refused. */
 const ZV_PAGE_BYTES_MAX = PAGE_BYTES - 16;
@@ -68,11 +69,11 @@ const settingsSchema = v.object({
   /** WebAssembly memories the store consists of; by default as few as hold `memory`. */
   arenas: v.optional(whole(1, ARENAS_MAX)),
   /** Threads that may be attached at one time, of all processes. Each has a slot with counters and staging pages. */
-  threads: v.optional(whole(1, 128)),
+  threads: v.optional(whole(1, SLOTS_MAX)),
   /** Pools at one time. A pool id has 16 bits and 0 is none. */
-  pools: v.optional(whole(1, 65_535), 4096),
+  pools: v.optional(whole(1, POOLS_MAX), 4096),
   /** Clients at one time. A pool has a bit for each client that may share it. */
-  clients: v.optional(whole(1, 1023), 255),
+  clients: v.optional(whole(1, CLIENTS_MAX), 255),
   /** Pages of each thread's staging area inside the arena. */
   stagingPages: v.optional(whole(STAGING_PAGES_MIN, STAGING_PAGES_MAX, 'pages')),
   /** Codec of pools that name none. */

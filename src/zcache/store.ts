@@ -9,8 +9,9 @@
 import { threadId } from 'node:worker_threads';
 import type { ArenaMemory, ArenaModule, FileIdentity } from '../arena/index.ts';
 import { type Arenas, TmemError } from '../tmem/index.ts';
-import { type Client, openClient } from './client.ts';
+import type { Client } from './client.ts';
 import { publish } from './events.ts';
+import { openClient } from './open-client.ts';
 import type { ClientOptions } from './options.ts';
 import { rawStore } from './raw.ts';
 import type { StoreSettings } from './settings.ts';

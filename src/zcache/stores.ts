@@ -3,7 +3,7 @@
  * this, so it works on stores of other versions and on damaged ones, too.
  */
 
-import { readdirSync, statSync, unlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import {
   arenaModule,
   checkDirectory,
@@ -22,6 +22,8 @@ import { checkedDirectory, DIRECTORY_DEFAULT } from './open.ts';
 const BLOCK_BYTES = 512;
 /** Looks at the slots' locks before they are said to be held: somebody may hold one for a moment to see who lives. */
 const LOCK_TRIES = 3;
+/** Times others may remove a store, and make a new one, just before it is removed. */
+const REMOVE_TRIES_MAX = 20;
 
 export interface NamedStore {
   readonly name: string;
@@ -56,7 +58,7 @@ export function listStores(directory: string = DIRECTORY_DEFAULT): NamedStore[] 
 
 /** Undefined when it is gone by now. */
 function describe(name: string, path: string): NamedStore | undefined {
-  const about = statSync(path, { throwIfNoEntry: false });
+  const about = lstatSync(path, { throwIfNoEntry: false });
   if (about === undefined) return undefined;
   const sizes = { memoryBytes: about.size, residentBytes: about.blocks * BLOCK_BYTES };
   const unread = { name, path, ...sizes, threads: 0, attached: 0, createdMs: 0 };
@@ -102,21 +104,31 @@ export function removeStore(
 ): void {
   checkedStoreName(name);
   checkDirectory(checkedDirectory(directory));
-  const path = storeFileOf(name, directory);
-  const file = path === undefined ? undefined : StoreFile.open(path);
-  if (file === undefined) throw noStore(name, directory);
-  try {
-    // With all locks in hand nobody attaches between this look and the end of the file.
-    if (!lockAll(file) && force !== true) {
-      throw new TmemError(
-        'TMEM_ERR_STORE_IN_USE',
-        `${file.path}: threads are attached; close the store in them first, or use force`,
-      );
+  for (let tries = 0; tries < REMOVE_TRIES_MAX; tries++) {
+    const path = storeFileOf(name, directory);
+    const file = path === undefined ? undefined : StoreFile.open(path);
+    if (file === undefined) break;
+    try {
+      if (removed(file, force === true)) return;
+    } finally {
+      file.close();
     }
-    unlinkSync(file.path);
-  } finally {
-    file.close();
   }
+  throw noStore(name, directory);
+}
+
+/** False when somebody else was first: what has the name now is another file. */
+function removed(file: StoreFile, force: boolean): boolean {
+  // With all locks in hand nobody attaches, and nobody else removes, between these looks and the end of the file.
+  if (!lockAll(file) && !force) {
+    throw new TmemError(
+      'TMEM_ERR_STORE_IN_USE',
+      `${file.path}: threads are attached; close the store in them first, or use force`,
+    );
+  }
+  if (!file.isLinked) return false;
+  unlinkSync(file.path);
+  return true;
 }
 
 function lockAll(file: StoreFile): boolean {
@@ -131,7 +143,7 @@ export function noStore(name: string, directory: string): TmemError {
 /** The file of a store, of this layout if there is one. */
 function storeFileOf(name: string, directory: string): string | undefined {
   const own = storePath(directory, name, moduleLayout(arenaModule(false)).LAYOUT_VERSION);
-  if (statSync(own, { throwIfNoEntry: false }) !== undefined) return own;
+  if (lstatSync(own, { throwIfNoEntry: false }) !== undefined) return own;
   const other = readdirSync(directory).find((fileName) => parseStoreFileName(fileName)?.name === name);
   return other === undefined ? undefined : `${directory}/${other}`;
 }

@@ -13,7 +13,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import type { StoreThread } from '../arena/index.ts';
-import type { Arenas } from '../tmem/index.ts';
+import { type Arenas, TmemError } from '../tmem/index.ts';
 import { publish } from './events.ts';
 
 /** How long one try waits for running operations, which take microseconds. */
@@ -48,6 +48,8 @@ function onWorker(worker: Worker): void {
 
 /** A thread of this id is gone: gives its slots back, and recovers soon when it ended inside an operation. */
 export function threadEnded(arenas: Arenas, thread: number): void {
+  // The descriptor with which to look at the locks is gone, its number perhaps another file's: others will find out.
+  if (arenas.thread !== undefined && arenas.closed) return;
   const busy =
     arenas.thread === undefined ? buried(arenas, thread) : buriedInFile(arenas, arenas.thread, thread);
   if (!busy) return;
@@ -66,20 +68,27 @@ function buried(arenas: Arenas, thread: number): boolean {
 }
 
 function buriedInFile(arenas: Arenas, own: StoreThread, thread: number): boolean {
-  const left = own.slotsOf(thread).filter((slot) => !own.isDead(slot));
+  const left = own.slotsOf(thread).filter((slot) => slot !== own.slot && !own.isDead(slot));
   if (left.length > 0) {
     setTimeout(() => {
       // By now whoever only looked at a lock has let go of it: what is locked still was left open.
-      for (const slot of own.slotsOf(thread)) if (!arenas.closed && !own.isDead(slot)) own.bury(slot);
-      if (!arenas.closed && own.needsRecovery())
-        recoverSoon(arenas, thread, performance.now(), RECOVERY_TRIES_MAX);
+      if (arenas.closed) return;
+      for (const slot of own.slotsOf(thread)) if (slot !== own.slot && !own.isDead(slot)) own.bury(slot);
+      if (own.needsRecovery()) recoverSoon(arenas, thread, performance.now(), RECOVERY_TRIES_MAX);
     }, LEFT_OPEN_MS).unref();
   }
   return own.needsRecovery();
 }
 
+/** Whether no further try is needed. */
 function recovered(arenas: Arenas, thread: number, startMs: number, waitMs: number): boolean {
-  if (!arenas.tryRecover(waitMs)) return false;
+  try {
+    if (!arenas.tryRecover(waitMs)) return false;
+  } catch (error) {
+    // Nobody could catch it here; damage shows itself to those who run into it.
+    if (TmemError.is(error)) return true;
+    throw error;
+  }
   publish('tmem:thread:recovered', () => ({ thread, durationMs: performance.now() - startMs }));
   return true;
 }

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { checkView } from '../../src/cli/check/view.ts';
 import { listView } from '../../src/cli/ls/view.ts';
-import type { StoreFile } from '../../src/cli/stores.ts';
 import { render } from '../../src/cli/text/line.ts';
+import type { NamedStore } from '../../src/zcache/index.ts';
 import { storeFile } from './snapshots.ts';
 
 const CREATED_MS = storeFile().createdMs;
-const shown = (files: readonly StoreFile[], columns = 100) =>
+const shown = (files: readonly NamedStore[], columns = 100) =>
   listView(files, '/dev/shm', CREATED_MS + 3_600_000, columns).map((line) => render(line, columns, false));
 
 test('stores are listed with what is known of them', () => {
@@ -19,9 +19,9 @@ test('stores are listed with what is known of them', () => {
   expect(shown(files)).toEqual([
     'name      state          memory  resident  threads           made',
     'web       ready         256 MiB   180 MiB  2 of 64  1 h 0 min ago',
-    'old       other layout        -     4 KiB        -              -',
-    'torn?[2J  damaged             -       0 B        -              -',
-    'root      not ours            -     1 GiB        -              -',
+    'old       other layout  256 MiB     4 KiB        -              -',
+    'torn?[2J  damaged       256 MiB       0 B        -              -',
+    'root      not ours      256 MiB     1 GiB        -              -',
   ]);
   expect(shown(files, 32)[1]).toBe('web       ready         256 MiB');
 });

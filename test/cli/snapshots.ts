@@ -1,6 +1,5 @@
 /** Statistics written by hand: names and values in, what stats() would return out. */
 import type { Sample } from '../../src/cli/stat/sample.ts';
-import type { StoreFile } from '../../src/cli/stores.ts';
 import {
   CLIENT_COUNTERS,
   CLIENT_HISTOGRAMS,
@@ -9,6 +8,7 @@ import {
   HISTOGRAM_BUCKETS,
 } from '../../src/zcache/client-counters.ts';
 import { type Counter, emptyRow } from '../../src/zcache/counters.ts';
+import type { NamedStore } from '../../src/zcache/index.ts';
 import { POOL_COUNTERS, type PoolCounterName } from '../../src/zcache/pool-counters.ts';
 import { type RawClient, type RawPool, storeStatistics } from '../../src/zcache/statistics.ts';
 import { STORE_COUNTERS } from '../../src/zcache/store-counters.ts';
@@ -75,7 +75,7 @@ export function statistics({ memoryBytes = 2 ** 28, frozen = false, counts, clie
   });
 }
 
-export function storeFile(more: Partial<StoreFile> = {}): StoreFile {
+export function storeFile(more: Partial<NamedStore> = {}): NamedStore {
   return {
     ...{ name: 'web', path: '/dev/shm/tmem.web.v1', state: 'ready', memoryBytes: 2 ** 28 },
     ...{ residentBytes: 180 * 2 ** 20, threads: 64, attached: 2, createdMs: 1_000_000_000_000, ...more },

@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { type StatOptions, stat } from '../../src/cli/stat/command.ts';
-import type { StoreFile } from '../../src/cli/stores.ts';
 import type { Output } from '../../src/cli/terminal.ts';
+import type { NamedStore } from '../../src/zcache/index.ts';
 import { BUSY, statistics, storeFile } from './snapshots.ts';
 
 const DIRECTORY = '/dev/shm';
@@ -11,7 +11,7 @@ const ONCE: StatOptions = { directory: DIRECTORY, json: false, prometheus: false
 const WATCHED = { ...ONCE, watch: 0.001 };
 
 /** A world with made-up stores. `onWrite` sees every write; `files` may change meanwhile. */
-function world(files: StoreFile[], out: Partial<Output> = {}, env: Record<string, string> = {}) {
+function world(files: NamedStore[], out: Partial<Output> = {}, env: Record<string, string> = {}) {
   const written: string[] = [];
   const attached: string[] = [];
   const stop = new AbortController();
@@ -170,7 +170,7 @@ describe('tmem stat', () => {
   });
 
   test.each([
-    ['gone', [] as StoreFile[]],
+    ['gone', [] as NamedStore[]],
     ['another one', [storeFile({ createdMs: 2e12 })]],
   ])('ends with a failure when the store is %s', async (_, later) => {
     const files = [storeFile()];

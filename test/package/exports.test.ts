@@ -39,6 +39,7 @@ const names: Record<string, readonly string[]> = {
     'ZcacheFrontswapBackend',
     'frontswap',
   ],
+  './nbd': ['AreaExport', 'NbdServer', 'WriteBack'],
   './zcache': [
     'ERROR_CODES',
     'EVENT_NAMES',
@@ -53,6 +54,7 @@ const names: Record<string, readonly string[]> = {
     'listStores',
     'open',
     'openDraft',
+    'openForLooking',
     'prometheusText',
     'publish',
     'removeStore',

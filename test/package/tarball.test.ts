@@ -75,6 +75,17 @@ test.each(Object.keys(nodes))('shares pages between the main thread and a worker
   });
 });
 
+test.each(Object.keys(nodes))('keeps a named store over the death of a process on Node %s', (version) => {
+  const seen = JSON.parse(run(app, nodes[version] ?? '', 'named.mjs'));
+  expect(seen).toEqual({
+    signal: 'SIGKILL',
+    isNew: false,
+    text: 'from a process that is no more',
+    state: 'ready',
+    attached: 1,
+  });
+});
+
 test.each(Object.keys(nodes))('has a tmem command that runs on Node %s', (version) => {
   const output = run(app, nodes[version] ?? '', 'node_modules/tmem/dist/cli/main.js', '--version');
   expect(output.trim()).toBe(manifest.version);

@@ -1,37 +1,20 @@
 // The arena's code as a thread runs it, in a build that calls out before every store: so a test can end the thread
 // there, or let another thread do something meanwhile. It works on the memory of an ordinary store, beside its threads.
 
-import asc from 'assemblyscript/asc';
 import { type ArenaFunctions, type ArenaLayout, layoutOf } from '../../src/arena/exports.ts';
 import { PrivateHost } from '../../src/arena/host.ts';
 import { hostImports } from '../../src/arena/instance.ts';
 import type { Oid, Store } from '../../src/index.ts';
 import type { ClientPool } from '../../src/zcache/pool.ts';
+import { instrumentedBinary } from './instrumented-module.ts';
+import { memoryHooks } from './memory-hooks.ts';
 
-const ROOT = decodeURIComponent(new URL('../../', import.meta.url).pathname);
-/** What an instrumented module calls with each value read or written; they give it back unchanged. */
-const VALUE_HOOKS = ['load', 'store'].flatMap((access) =>
-  ['i32', 'i64', 'f32', 'f64'].map((type) => `${access}_val_${type}`),
-);
 const PAGE_BYTES = 4096;
 const LOCK_BYTES = 64;
 
 /** Compiles the arena with assertions and hooks. Takes some seconds. */
 export async function compileInstrumented(): Promise<WebAssembly.Module> {
-  const outputs = new Map<string, Uint8Array>();
-  const flags = [
-    ['--runtime', 'stub', '--importMemory', '--sharedMemory', '--enable', 'threads,simd,bulk-memory'],
-    ['--initialMemory', '1', '--maximumMemory', '65536', '-O1', '--noAssert', '--use', 'DEBUG=1'],
-    ['--runPasses', 'instrument-memory', '--baseDir', ROOT, '--outFile', 'arena.wasm'],
-  ].flat();
-  const { error, stderr } = await asc.main(['arena/index.ts', 'arena/memory/layout.ts', ...flags], {
-    writeFile: (name, content) => {
-      if (typeof content !== 'string') outputs.set(name, content);
-    },
-  });
-  const binary = outputs.get('arena.wasm');
-  if (error || !binary) throw new Error(`asc failed: ${error?.message}\n${stderr}`);
-  return new WebAssembly.Module(binary.slice());
+  return new WebAssembly.Module(await instrumentedBinary());
 }
 
 export class Killed extends Error {}
@@ -60,20 +43,14 @@ export class InstrumentedThread {
     this.id = ++lastThread;
     this.words = new Int32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    const value = (_id: number, content: unknown) => content;
     const env = {
       memory,
       ...hostImports(new PrivateHost(memory)),
-      load_ptr: (_id: number, _bytes: number, _offset: number, address: number) => address,
-      store_ptr: (_id: number, _bytes: number, offset: number, address: number) => {
-        if (this.beforeStore !== undefined && this.#isShared((address >>> 0) + offset)) {
-          this.beforeStore(this.#stores++);
-        }
-        return address;
-      },
-      memory_grow_pre: value,
-      memory_grow_post: value,
-      ...Object.fromEntries(VALUE_HOOKS.map((name) => [name, value])),
+      ...memoryHooks({
+        store: (address) => {
+          if (this.beforeStore !== undefined && this.#isShared(address)) this.beforeStore(this.#stores++);
+        },
+      }),
     };
     const { exports } = new WebAssembly.Instance(module, { env });
     this.wasm = exports as unknown as ArenaFunctions;

@@ -5,7 +5,7 @@
 
 import { contradiction, type Effect, type HistoryRules, type Operation, PATCHES } from './history.ts';
 
-const RECORD_WORDS = 8;
+export const RECORD_WORDS = 8;
 
 export const KIND = {
   put: 1,
@@ -17,6 +17,7 @@ export const KIND = {
   exchange: 7,
   writeAt: 8,
   readAt: 9,
+  destroyPool: 10,
 } as const;
 
 export const RESULT = {
@@ -121,7 +122,7 @@ function subjectsOf(record: Int32Array, handles: Handles): [first: number, count
 }
 
 /** What an operation did to, or saw of, one handle; undefined when it tells nothing. */
-function effectOf(record: Int32Array, cutShort: boolean): Effect | undefined {
+export function effectOf(record: Int32Array, cutShort: boolean): Effect | undefined {
   const [, , kind, , given, result, id, patch] = record as unknown as number[];
   const value = given! * PATCHES;
   const seen = id! * PATCHES + patch!;
@@ -140,6 +141,7 @@ function effectOf(record: Int32Array, cutShort: boolean): Effect | undefined {
     case KIND.flushObject:
       return !unknown && result === RESULT.no ? { kind: 'see', value: 0 } : { kind: 'set', value: 0 };
     case KIND.flushPool:
+    case KIND.destroyPool:
       return { kind: 'set', value: 0 };
     case KIND.exchange:
       if (unknown) return { kind: 'set-or-empty', value };

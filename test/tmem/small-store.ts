@@ -4,6 +4,9 @@
 import { expect } from 'vitest';
 import { Arena } from '../../src/arena/index.ts';
 import { type Client, Oid, open, type Pool, type Store, type StoreOptions } from '../../src/index.ts';
+import { figures, freeFrames } from './figures.ts';
+
+export { freeFrames };
 
 /** Steps of freeing that no test leaves more of. */
 const DRAIN_STEPS = 1_000_000;
@@ -37,11 +40,6 @@ export function withStore<T>(options: Partial<StoreOptions>, use: (small: SmallS
     for (const arena of arenas) arena.wasm.slotRelease();
     store.close();
   }
-}
-
-export function freeFrames(arenas: readonly Arena[]): number {
-  const free = (arena: Arena) => arena.word(arena.layout.H_FREE_FRAMES) + arena.word(arena.layout.H_UNBACKED);
-  return arenas.reduce((sum, arena) => sum + free(arena), 0);
 }
 
 /** Frees at once what flushes and destroys left for later. */
@@ -95,32 +93,6 @@ export function contents(store: Store): Map<string, string> {
   return found;
 }
 
-/** What is true now, by client and pool; no marks and no totals of the past. */
-function figures(small: SmallStore) {
-  const { store, arenas } = small;
-  return {
-    free: freeFrames(arenas),
-    clients: store.stats().clients.map((client) => ({
-      name: client.name,
-      frames: client.frames.curr_frames,
-      meta: client.frames.meta_curr_pages,
-      raw: client.frames.raw_curr_pages,
-      zbud: [client.zbud.curr_raw_pages, client.zbud.curr_zpages, client.zbud.curr_zbytes],
-      zbudLists: [client.zbud.buddied_count, ...client.zbud.unbuddied_list_counts],
-      zv: [client.zv.curr_pages, client.zv.curr_zpages, client.zv.curr_zbytes],
-      zvSizes: client.zv.curr_size_counts,
-      pools: client.pools.map(({ name, content, index }) => ({
-        name,
-        pages: content.curr_pages,
-        bytes: content.curr_zbytes,
-        filled: content.same_filled_pages,
-        objects: index.curr_obj_count,
-        nodes: index.curr_objnode_count,
-      })),
-    })),
-  };
-}
-
 function expectSums({ store, arenas }: SmallStore): void {
   const stats = store.stats();
   const { frames_total, frames_fixed, frames_free } = stats.store;
@@ -157,9 +129,10 @@ export function expectAccounted(small: SmallStore): void {
   drain(small);
   expectSums(small);
   const pages = contents(small.store);
-  const before = figures(small);
+  const { store, arenas } = small;
+  const before = figures(store, arenas);
   recover(small);
-  expect(figures(small)).toEqual(before);
+  expect(figures(store, arenas)).toEqual(before);
   expectSums(small);
   expect(contents(small.store)).toEqual(pages);
 }

@@ -51,6 +51,8 @@ export class World {
   others = 0;
   canGiveBack = true;
   isLeader = true;
+  /** Times the shrinker left leading to others. */
+  resigned = 0;
   frameUs = 5;
   failure: unknown;
   /** As the store was told last. */
@@ -87,7 +89,12 @@ export class World {
             this.longestSliceMs = Math.max(this.longestSliceMs, this.timer.ms - beganMs);
           }),
       },
-      leadership: { isLeader: () => this.isLeader },
+      leadership: {
+        isLeader: () => this.isLeader,
+        resign: () => {
+          this.resigned++;
+        },
+      },
     });
   }
 

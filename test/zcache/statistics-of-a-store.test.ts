@@ -189,6 +189,7 @@ describe('totals', () => {
       const before = totals();
       expect(Object.fromEntries(before)).toMatchObject({ puts: 30, succ_gets: 12 });
       client.pool('pool 1', { kind: 'persistent' }).destroy();
+      expect(totals(), 'while its pages wait to be freed').toEqual(before);
       drain(small);
       expect(client.stats().traffic.puts).toBe(20);
       expect(totals()).toEqual(before);

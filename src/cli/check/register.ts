@@ -22,11 +22,12 @@ export function registerCheck(program: Command, stores: Stores): void {
     .argument('<name>', 'name of the store')
     .addOption(directoryOption())
     .action((name: string, { directory }: { directory: string }, command: Command) =>
-      run(command, async () => {
+      run(command, async (signal) => {
         const report = stores.check(name, directory);
         await write(
           process.stdout,
           linesText(process.stdout, process.env, () => checkView(name, report)),
+          signal,
         );
         return report.sound ? 0 : EXIT_UNSOUND;
       }),

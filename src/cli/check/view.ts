@@ -2,7 +2,7 @@
  * What a check found, as lines.
  */
 
-import type { CheckReport } from '../stores.ts';
+import type { CheckReport } from '../../zcache/index.ts';
 import { count } from '../text/figures.ts';
 import { type Line, span } from '../text/line.ts';
 import { printable } from '../text/width.ts';

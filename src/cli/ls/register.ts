@@ -21,14 +21,14 @@ export function registerLs(program: Command, stores: Stores): void {
     .addOption(directoryOption())
     .option('--json', 'print one JSON object', false)
     .action(({ directory, json }: Options, command: Command) =>
-      run(command, async () => {
+      run(command, async (signal) => {
         const files = stores.list(directory);
         const text = json
           ? `${JSON.stringify({ directory, stores: files })}\n`
           : linesText(process.stdout, process.env, (columns) =>
               listView(files, directory, Date.now(), columns),
             );
-        await write(process.stdout, text);
+        await write(process.stdout, text, signal);
         return 0;
       }),
     );

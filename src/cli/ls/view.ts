@@ -3,7 +3,7 @@
  */
 
 import { formatByteSize } from '../../zcache/byte-size.ts';
-import type { StoreFile } from '../stores.ts';
+import type { NamedStore } from '../../zcache/index.ts';
 import { duration } from '../text/figures.ts';
 import { type Line, span } from '../text/line.ts';
 import { type Cell, type Column, table } from '../text/table.ts';
@@ -23,10 +23,10 @@ const STATES = {
   'other-layout': 'other layout',
   damaged: 'damaged',
   'not-ours': 'not ours',
-} as const satisfies Record<StoreFile['state'], string>;
+} as const satisfies Record<NamedStore['state'], string>;
 
 export function listView(
-  files: readonly StoreFile[],
+  files: readonly NamedStore[],
   directory: string,
   nowMs: number,
   columns: number,
@@ -40,13 +40,13 @@ export function listView(
 }
 
 /** Of a store that cannot be attached nothing is known but what its file says. */
-function row({ name, state, ...file }: StoreFile, nowMs: number): Cell[] {
+function row({ name, state, ...file }: NamedStore, nowMs: number): Cell[] {
   const isReady = state === 'ready';
   const known = (text: string): Cell => span(isReady ? text : '-');
   return [
     span(printable(name), isReady ? 'strong' : 'plain'),
     span(STATES[state], isReady ? 'plain' : 'alarm'),
-    known(formatByteSize(file.memoryBytes)),
+    span(formatByteSize(file.memoryBytes)),
     span(formatByteSize(file.residentBytes)),
     known(`${file.attached} of ${file.threads}`),
     known(`${duration(nowMs - file.createdMs)} ago`),

@@ -42,7 +42,7 @@ export function registerStat(program: Command, stores: Stores): void {
             stores,
             out: process.stdout,
             env: process.env,
-            write: (text) => write(process.stdout, text),
+            write: (text) => write(process.stdout, text, signal),
             clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() },
           },
           signal,

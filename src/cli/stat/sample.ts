@@ -2,12 +2,11 @@
  * One look at a store, and what happened between two looks.
  */
 
-import type { ClientStatistics, PoolStatistics, StoreStatistics } from '../../zcache/index.ts';
+import type { ClientStatistics, NamedStore, PoolStatistics, StoreStatistics } from '../../zcache/index.ts';
 import type { PoolGroups } from '../../zcache/statistics-groups.ts';
-import type { StoreFile } from '../stores.ts';
 
 export interface Sample {
-  readonly file: StoreFile;
+  readonly file: NamedStore;
   readonly statistics: StoreStatistics;
   /** By a clock that is never set back; for differences. */
   readonly takenMs: number;

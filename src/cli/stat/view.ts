@@ -78,6 +78,6 @@ function titleLine({ file, statistics, atMs }: Sample): Line {
     `${threads_attached} of ${file.threads} threads attached`,
     `made ${duration(atMs - file.createdMs)} ago`,
   ];
-  const frozen = statistics.frozen ? [span(' frozen: puts are refused ', 'notice')] : [];
+  const frozen = statistics.frozen ? [span('frozen: puts are refused', 'notice'), span(' · ', 'faint')] : [];
   return [span(printable(file.name), 'strong'), span('  '), ...frozen, span(about.join(' · '), 'faint')];
 }

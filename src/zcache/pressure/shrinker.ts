@@ -37,6 +37,8 @@ export interface ShrinkableStore {
 export interface Leadership {
   /** Whether this thread leads now; becomes the leader if there is none. */
   isLeader(): boolean;
+  /** Leaves it to others. */
+  resign(): void;
 }
 
 export interface ShrinkerParts {
@@ -89,6 +91,7 @@ export class Shrinker {
     // Nobody may be left to allow it later.
     if (this.pressed) this.#parts.store.allowGrowth(true);
     this.#forget();
+    this.#parts.leadership.resign();
   }
 
   /** The next step, in place of any other. After a step that stopped the shrinker (a listener may) none follows. */

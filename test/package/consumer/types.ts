@@ -5,6 +5,7 @@ import 'tmem/frontswap';
 import 'tmem/zcache';
 
 const store = open({ memory: '64 MiB', threads: 4 });
+const named = open({ name: 'web', directory: '/dev/shm' });
 const pool = store
   .client('web', { weight: 100, cap: '16 MiB' })
   .pool('pages', { kind: 'ephemeral', codec: 'lzo' });
@@ -25,7 +26,9 @@ const code: string = new TmemError('TMEM_ERR_INDEX', 'out of range').code;
 
 // @ts-expect-error a page is put under an Oid, not under its text
 pool.put('a', 0, new Uint8Array(4096));
+// @ts-expect-error a store without a name needs its memory
+open({ threads: 4 });
 // @ts-expect-error there is no such kind
 store.client('web').pool('pages', { kind: 'eternal' });
 
-export { code, length, outcome };
+export { code, length, named, outcome };
