@@ -71,6 +71,7 @@ export class Negotiation {
   #option: OptionHeader | undefined;
   #skipBytes = 0;
   #flagsSeen: boolean;
+  #fixed = false;
   #noZeroes = false;
   #mode: ReplyMode = 'simple';
   /** The export whose base:allocation was chosen. */
@@ -134,6 +135,7 @@ export class Negotiation {
       this.#close(`unknown client flags ${flags}`);
       return;
     }
+    this.#fixed = (flags & FLAG_FIXED_NEWSTYLE) !== 0;
     this.#noZeroes = (flags & FLAG_NO_ZEROES) !== 0;
     this.#flagsSeen = true;
     this.#next();
@@ -227,6 +229,7 @@ export class Negotiation {
     if (this.#catalogue.tls === 'none') this.#error(REP.ERR_UNSUP, 'this server has no TLS');
     else if (this.#secured || data.length > 0)
       this.#error(REP.ERR_INVALID, 'STARTTLS has no data, and comes once');
+    else if (!this.#fixed) this.#error(REP.ERR_INVALID, 'STARTTLS needs fixed newstyle');
     else {
       this.#reply(REP.ACK);
       this.#outcome = { next: 'tls' };

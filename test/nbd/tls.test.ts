@@ -101,6 +101,14 @@ test('an older version of TLS is refused', async () => {
   await vi.waitFor(() => expect(found.length).toBe(1));
 });
 
+test('a client that does not know fixed newstyle gets no TLS, and the handshake goes on', async () => {
+  const { connect } = await tcpBench({ ...mutual, required: false });
+  const hand = await Handshake.start(await connect(), 0);
+  expect((await hand.ask(OPT.STARTTLS)).map(({ type }) => type)).toEqual([REP.ERR_INVALID]);
+  expect((await hand.ask(OPT.INFO, goOne)).at(-1)?.type).toBe(REP.ACK);
+  hand.stream.socket.destroy();
+});
+
 test('where TLS is required nothing is told without it', async () => {
   const { connect } = await tcpBench(mutual);
   const hand = await Handshake.start(await connect());
