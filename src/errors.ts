@@ -145,6 +145,10 @@ export const ERROR_CODES = {
       'The file behind an export is missing, too small, no regular file, not writable, or locked by another.',
     advice: 'The message names the file and what is wrong; make it with truncate, or end who uses it.',
   },
+  TMEM_ERR_EXPORT_IN_USE: {
+    meaning: 'The export of this store is being served already, by this process or another one.',
+    advice: 'Serve it from one process (with several threads, if need be), or end the other one.',
+  },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',
     advice: 'The message names what is missing; see "What works where" in the README.',

@@ -16,6 +16,7 @@ export {
 } from './named.ts';
 export {
   CARETAKER_BYTE,
+  CLIENT_BYTES,
   checkDirectory,
   checkedStoreName,
   type FileIdentity,

@@ -45,6 +45,8 @@ export const SLOTS_MAX = 128;
 export const CARETAKER_BYTE = SLOTS_MAX;
 /** Held by the thread that watches the memory pressure for all. */
 export const SHRINKER_BYTE = SLOTS_MAX + 1;
+/** From here on, byte n is held by the thread that claimed client n. */
+export const CLIENT_BYTES = 1024;
 
 /** Names become part of a file name: nothing that a shell or a path takes for something else. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

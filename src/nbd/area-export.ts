@@ -36,7 +36,7 @@ const PLAIN_NAME = /^[\x20-\x7e]{0,60}$/;
 const PAGE_BYTES = 4096;
 
 /** Largest export: 16 TiB, the most slots an area can have. */
-const SIZE_MAX = 2 ** 32 * PAGE_BYTES;
+export const SIZE_MAX = 2 ** 32 * PAGE_BYTES;
 
 export interface AreaExportOptions {
   readonly name: string;
@@ -103,10 +103,11 @@ export class AreaExport implements NbdExport {
   }
 
   /**
-   * Opens an export; in a named store, with the pages it had.
+   * Opens an export; in a named store, with the pages it had. It is this thread's from now on; others of the process
+   * may `attach` to it.
    *
    * @throws TmemError TMEM_ERR_SETTING naming each wrong option; TMEM_ERR_BACKING_FILE; TMEM_ERR_NAME_MISMATCH when
-   *   the store has pages of it that belong to another kind or file; errors of the store
+   *   the store has pages of it that belong to another kind or file; TMEM_ERR_EXPORT_IN_USE; errors of the store
    */
   static async open(store: Store, options: AreaExportOptions): Promise<AreaExport> {
     checkOptions(store, options);
@@ -114,13 +115,19 @@ export class AreaExport implements NbdExport {
     const { description = '', memoryMax } = options;
     const file =
       options.file === undefined ? undefined : await openBackingFile(options.file, options.size, readOnly);
+    const undo: (() => unknown)[] = [() => file?.close()];
     try {
       const bytes = options.size ?? file?.device.bytes ?? 0;
       const sizeMax = file?.device.bytes ?? Math.max(options.sizeMax ?? bytes, bytes);
-      const client = store.client(
-        clientName(options.name),
-        memoryMax === undefined ? {} : { cap: memoryMax },
-      );
+      const client = store.client(clientName(options.name));
+      if (!client.claim()) {
+        throw new TmemError(
+          'TMEM_ERR_EXPORT_IN_USE',
+          `export '${options.name}': it is served from this store already; end the other server`,
+        );
+      }
+      undo.push(() => client.unclaim());
+      client.setCap(memoryMax ?? null);
       const backend = new ZcacheFrontswapBackend(store, client);
       checkRecord(backend, options, file?.identity ?? null);
       const shim = newShim(store, backend);
@@ -140,7 +147,7 @@ export class AreaExport implements NbdExport {
         ...{ description, volume, swap, client, size, sizeMax, file, cache },
       });
     } catch (error) {
-      await file?.close();
+      for (const step of undo.reverse()) await step();
       throw error;
     }
   }
@@ -214,23 +221,29 @@ export class AreaExport implements NbdExport {
    * Only after its connections have ended, and other threads have closed theirs.
    */
   async close(): Promise<void> {
-    const { file } = this.#parts;
-    if (this.volume.durable) {
-      await this.swap.flush();
-      this.swap.area.invalidateArea();
+    const { file, client } = this.#parts;
+    try {
+      if (this.volume.durable) {
+        await this.swap.flush();
+        this.swap.area.invalidateArea();
+      }
+    } finally {
+      await file?.close();
+      client.unclaim();
     }
-    await file?.close();
   }
 
-  /** Leaves the export in a thread that attached to it. */
+  /** Leaves the export in this thread; its pages stay in the store as they are. */
   async detach(): Promise<void> {
     await this.#parts.file?.close();
+    this.#parts.client.unclaim();
   }
 
   /** Drops all pages and forgets the export; a file keeps what was flushed. */
   async remove(): Promise<void> {
     this.swap.area.invalidateArea();
     await this.#parts.file?.close();
+    this.#parts.client.unclaim();
     this.#parts.client.remove();
   }
 }
@@ -274,7 +287,17 @@ function checkRecord(
 }
 
 function checkOptions(store: Store, options: AreaExportOptions): void {
-  const { name, kind, size, file, writethrough = false, cache = false, sizeMax = size } = options;
+  const wrong = exportMistakes(options);
+  if (options.file === undefined && store.settings.incompressible !== 'store') {
+    wrong.push("store: without a file it must take every page; open it with incompressible 'store'");
+  }
+  if (wrong.length > 0)
+    throw new TmemError('TMEM_ERR_SETTING', `export '${options.name}': ${wrong.join('; ')}`);
+}
+
+/** What is wrong with options, each as the option's name and a reason. */
+export function exportMistakes(options: Omit<AreaExportOptions, 'name'>): string[] {
+  const { kind, size, file, writethrough = false, cache = false, sizeMax = size } = options;
   const wrong: string[] = [];
   if (size !== undefined && !isSize(size))
     wrong.push(`size: got ${size}, allowed are 1 to ${SIZE_MAX} bytes`);
@@ -285,10 +308,7 @@ function checkOptions(store: Store, options: AreaExportOptions): void {
   if (writethrough && file === undefined) wrong.push('writethrough: needs a file');
   if (cache && file === undefined) wrong.push('cache: needs a file');
   if (file === undefined && size === undefined) wrong.push('size: is required without a file');
-  if (file === undefined && store.settings.incompressible !== 'store') {
-    wrong.push("store: without a file it must take every page; open it with incompressible 'store'");
-  }
-  if (wrong.length > 0) throw new TmemError('TMEM_ERR_SETTING', `export '${name}': ${wrong.join('; ')}`);
+  return wrong;
 }
 
 function isSize(bytes: number): boolean {

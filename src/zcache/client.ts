@@ -3,7 +3,7 @@
  * outlives its threads until it is removed.
  */
 
-import type { Arena } from '../arena/index.ts';
+import { type Arena, CLIENT_BYTES } from '../arena/index.ts';
 import { type Arenas, type PoolDescription, TmemError } from '../tmem/index.ts';
 import { publish } from './events.ts';
 import {
@@ -32,8 +32,13 @@ const GONE = -3;
 const STALE = -4;
 /** Offset of a UUID in the argument area; the name is in front of it. */
 const UUID_AT = 64;
+/** An id is a place in the table, and above it the generation. */
+const PLACE_MASK = 0xffff;
 /** Times a pool may vanish between being found and being looked at. */
 const OPEN_TRIES_MAX = 100;
+
+/** Clients that this thread has claimed, by its view of their store. */
+const claims = new WeakMap<Arenas, Set<number>>();
 
 export class Client {
   readonly name: string;
@@ -244,6 +249,32 @@ export class Client {
     const raw = rawClient(this.#arenas, this.name);
     if (raw === undefined) throw this.#gone();
     return clientStatistics(raw);
+  }
+
+  /**
+   * Claims the client, for an owner that bears no second one: until `unclaim`, `close` of the store, or the end of the
+   * thread, however it ends. It keeps out nobody but those who claim; in a store without a name those of this thread.
+   *
+   * @returns false when somebody has claimed it
+   */
+  claim(): boolean {
+    this.#check();
+    const mine = claims.get(this.#arenas) ?? new Set();
+    claims.set(this.#arenas, mine);
+    // A lock says nothing of the thread that has it already.
+    if (mine.has(this.id) || this.#arenas.thread?.file.lock(this.#claimByte) === false) return false;
+    mine.add(this.id);
+    return true;
+  }
+
+  unclaim(): void {
+    if (claims.get(this.#arenas)?.delete(this.id) !== true || this.#arenas.closed) return;
+    this.#arenas.thread?.file.unlock(this.#claimByte);
+  }
+
+  /** A file lock on the byte of its place in the client table. */
+  get #claimByte(): number {
+    return CLIENT_BYTES + (this.id & PLACE_MASK);
   }
 
   /** Destroys all pools of the client and forgets it; its name can be used anew. */

@@ -7,6 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { AreaExport, type AreaExportOptions, NbdServer } from '../../src/nbd/index.ts';
 import { CMD } from '../../src/nbd/protocol.ts';
 import { open, removeStore } from '../../src/zcache/index.ts';
+import { newScene } from '../processes/scene.ts';
 import { newBench, newFile, newFolder, newStore } from './bench.ts';
 import { Client } from './client.ts';
 import { randomFrom } from './rounds.ts';
@@ -64,6 +65,29 @@ test('a backing file that is served already is locked, until it is closed; read-
   await second.close();
 });
 
+test('an export of a named store is served by one process, whatever happens to it, and not twice by that one', async () => {
+  const scene = newScene();
+  const store = scene.open({ memory: '16 MiB', incompressible: 'store' });
+  const child = await scene.child();
+  // As the server of another process does.
+  const claimed = await child.run(({ open, state }, place) => {
+    state.store = open(place);
+    return state.store.client('nbd:one').claim();
+  }, scene.place);
+  expect(claimed).toBe(true);
+  const options = { name: 'one', kind: 'ram', size: MiB } as const;
+  const inUse = { code: 'TMEM_ERR_EXPORT_IN_USE' };
+  await expect(AreaExport.open(store, options)).rejects.toMatchObject(inUse);
+  const other = await AreaExport.open(store, { ...options, name: 'two' });
+  await other.close();
+  await child.kill();
+  const first = await AreaExport.open(store, options);
+  await expect(AreaExport.open(store, options)).rejects.toMatchObject(inUse);
+  await first.close();
+  const second = await AreaExport.open(store, { ...options });
+  await second.close();
+});
+
 test('statistics are those of zram', async () => {
   const { path, export: exported } = await newBench({ memoryMax: 4 * MiB });
   const client = await Client.open(path);
@@ -112,7 +136,7 @@ test('clients and servers may come and go, the data of an export stays; a remove
     const store = open({ name, memory: '16 MiB', incompressible: 'store' });
     const exported = await AreaExport.open(store, options);
     const server = new NbdServer();
-    server.addExport(exported);
+    await server.addExport(exported);
     await server.listen({ path });
     const client = await Client.open(path);
     expect((await client.read(4096, 8192)).equals(Buffer.alloc(8192, round))).toBe(true);
@@ -153,10 +177,10 @@ test('names of exports may be long and in any script', async () => {
 test('a removed export ends its connections and no others', async () => {
   const { path, server, store } = await newBench();
   const two = await AreaExport.open(store, { name: 'two', kind: 'ram', size: MiB });
-  server.addExport(two);
-  expect(() => server.addExport(two)).toThrow(expect.objectContaining({ code: 'TMEM_ERR_SETTING' }));
+  await server.addExport(two);
+  await expect(server.addExport(two)).rejects.toMatchObject({ code: 'TMEM_ERR_SETTING' });
   const clients = [await Client.open(path, 'one'), await Client.open(path, 'two')];
-  server.removeExport('two');
+  await server.removeExport('two');
   expect(await clients[1]!.stream.closed()).toBe(true);
   expect(await clients[0]!.write(0, Buffer.alloc(512))).toBe(0);
   await expect(Client.open(path, 'two')).rejects.toThrow('no export');
