@@ -29,20 +29,8 @@ export class Listener {
   }
 
   /** @throws the error of node:net, such as EADDRINUSE or EACCES */
-  async listen(address: Address): Promise<Address> {
-    if ('descriptor' in address) {
-      await this.#listen({ fd: address.descriptor } as ListenOptions);
-      return address;
-    }
-    if ('path' in address) {
-      await removeStale(address.path);
-      await this.#listenOwnerOnly(address.path);
-      return address;
-    }
-    const { host = '127.0.0.1', port } = address;
-    await this.#listen({ host, port });
-    const bound = this.#server.address();
-    return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port };
+  listen(address: Address): Promise<Address> {
+    return listenOn(this.#server, address);
   }
 
   /** Takes no more connections; those there are go on. */
@@ -53,29 +41,50 @@ export class Listener {
       resolve();
     });
   }
+}
 
-  #listen(where: ListenOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ ...where, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
+/**
+ * Makes a server of any protocol listen; the address, with the port that was chosen if none was asked for.
+ *
+ * @throws the error of node:net, such as EADDRINUSE or EACCES
+ */
+export async function listenOn(server: Server, address: Address): Promise<Address> {
+  if ('descriptor' in address) {
+    await listening(server, { fd: address.descriptor } as ListenOptions);
+    return address;
+  }
+  if ('path' in address) {
+    await removeStale(address.path);
+    await listeningOwnerOnly(server, address.path);
+    return address;
+  }
+  const { host = '127.0.0.1', port } = address;
+  await listening(server, { host, port });
+  const bound = server.address();
+  return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port };
+}
+
+function listening(server: Server, where: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...where, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolve();
     });
-  }
+  });
+}
 
-  async #listenOwnerOnly(path: string): Promise<void> {
-    // The file is made within the call: with this mask nobody else can connect before its mode is set.
-    const mask = isMainThread ? process.umask(OWNER_ONLY_MASK) : undefined;
-    let listening: Promise<void>;
-    try {
-      listening = this.#listen({ path });
-    } finally {
-      if (mask !== undefined) process.umask(mask);
-    }
-    await listening;
-    chmodSync(path, OWNER_ONLY_MODE);
+async function listeningOwnerOnly(server: Server, path: string): Promise<void> {
+  // The file is made within the call: with this mask nobody else can connect before its mode is set.
+  const mask = isMainThread ? process.umask(OWNER_ONLY_MASK) : undefined;
+  let bound: Promise<void>;
+  try {
+    bound = listening(server, { path });
+  } finally {
+    if (mask !== undefined) process.umask(mask);
   }
+  await bound;
+  chmodSync(path, OWNER_ONLY_MODE);
 }
 
 /** Removes a socket that nobody listens on. */

@@ -20,9 +20,9 @@ import { STORE_COUNTERS } from './store-counters.ts';
 /** The content type to serve the text with. */
 export const PROMETHEUS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-type Labels = Readonly<Record<string, string | number>>;
+export type Labels = Readonly<Record<string, string | number>>;
 
-interface Sample {
+export interface Sample {
   readonly suffix?: string;
   readonly labels: Labels;
   readonly value: number;
@@ -48,7 +48,7 @@ function sampleLine(name: string, { suffix = '', labels, value }: Sample): strin
 }
 
 /** One metric with all its samples; nothing at all if it has none. */
-function family(
+export function family(
   name: string,
   type: 'counter' | 'gauge' | 'histogram',
   help: string,

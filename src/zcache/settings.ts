@@ -63,7 +63,7 @@ const frontswapSettings = v.object(
   'an object such as { swizzleBits: 4 }',
 );
 
-const settingsSchema = v.object({
+export const settingsSchema = v.object({
   /** Hard bound on everything the store uses, metadata and fixed tables included. */
   memory: byteSize(ARENA_BYTES_MIN, ARENAS_MAX * ARENA_BYTES_MAX),
   /** WebAssembly memories the store consists of; by default as few as hold `memory`. */
@@ -138,6 +138,11 @@ export type StoreSettings = Readonly<
   }
 >;
 
+/** Thread slots of a store that is made without a number. */
+export function threadsFor(isNamed: boolean): number {
+  return isNamed ? NAMED_THREADS_DEFAULT : THREADS_DEFAULT;
+}
+
 /** The fewest arenas that hold `memory` bytes. */
 function arenasFor(memory: number): number {
   return Math.ceil(memory / ARENA_BYTES_MAX);
@@ -149,8 +154,8 @@ function stagingPagesFor(memory: number, threads: number): number {
 }
 
 /** Rules between settings. Each complaint names the setting to change and both values. */
-function contradictions(given: Checked, threads: number): string[] {
-  const { memory } = given;
+export function contradictions(given: Checked, isNamed: boolean): string[] {
+  const { memory, threads = threadsFor(isNamed) } = given;
   const size = formatByteSize(memory);
   const found: string[] = [];
   const arenasMost = Math.min(ARENAS_MAX, Math.floor(memory / ARENA_BYTES_MIN));
@@ -181,11 +186,10 @@ function contradictions(given: Checked, threads: number): string[] {
  * @throws TmemError TMEM_ERR_SETTING naming each wrong setting, its value and what is allowed
  */
 export function storeSettings(options: SettingsOptions, isNamed = false): StoreSettings {
-  const threadsDefault = isNamed ? NAMED_THREADS_DEFAULT : THREADS_DEFAULT;
   const given = validate(settingsSchema, options, 'open', 'TMEM_ERR_SETTING', (checked) =>
-    contradictions(checked, checked.threads ?? threadsDefault),
+    contradictions(checked, isNamed),
   );
-  const threads = given.threads ?? threadsDefault;
+  const threads = given.threads ?? threadsFor(isNamed);
   return {
     ...given,
     arenas: given.arenas ?? arenasFor(given.memory),

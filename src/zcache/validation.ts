@@ -61,37 +61,41 @@ export function show(value: unknown): string {
   return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`;
 }
 
-/** Unknown names, also in nested groups. (valibot's own strict objects stop at the first.) */
-function unknownNames(entries: v.ObjectEntries, input: object, prefix: string): string[] {
-  const lines: string[] = [];
-  for (const [name, given] of Object.entries(input)) {
-    if (!Object.hasOwn(entries, name)) {
-      lines.push(`${prefix}${name}: unknown, known are ${Object.keys(entries).join(', ')}`);
-      continue;
-    }
-    const group = groupEntries(entries[name]);
-    if (group !== undefined && typeof given === 'object' && given !== null) {
-      lines.push(...unknownNames(group, given, `${prefix}${name}.`));
-    }
+/** Unknown names, also in nested groups and lists of groups. (valibot's own strict objects stop at the first.) */
+function unknownNames(schema: object | undefined, input: unknown, path: string): string[] {
+  if (schema === undefined || typeof input !== 'object' || input === null) return [];
+  if ('wrapped' in schema) return unknownNames(schema.wrapped as object, input, path);
+  if ('item' in schema && Array.isArray(input)) {
+    return input.flatMap((each, i) => unknownNames(schema.item as object, each, `${path}[${i}]`));
   }
-  return lines;
+  if (!('entries' in schema) || Array.isArray(input)) return [];
+  const entries = schema.entries as v.ObjectEntries;
+  return Object.entries(input).flatMap(([name, given]) => {
+    const place = path === '' ? name : `${path}.${name}`;
+    if (Object.hasOwn(entries, name)) return unknownNames(entries[name], given, place);
+    return [`${show(place).slice(1, -1)}: unknown, known are ${Object.keys(entries).join(', ')}`];
+  });
 }
 
-/** The entries of a nested group, seen through v.optional. */
-function groupEntries(schema: object | undefined): v.ObjectEntries | undefined {
-  if (schema === undefined) return undefined;
-  if ('entries' in schema) return schema.entries as v.ObjectEntries;
-  return 'wrapped' in schema ? groupEntries(schema.wrapped as object) : undefined;
+/** Where a setting is: 'shrinker.lowPercent', 'exports[1].size'. */
+function pathText(issue: v.BaseIssue<unknown>): string {
+  const steps = issue.path?.map(({ type, key }) => (type === 'array' ? `[${key}]` : `.${String(key)}`)) ?? [];
+  return steps.join('').replace(/^\./, '');
 }
 
 /** What valibot found, in our words. */
 function complaint(issue: v.BaseIssue<unknown>): string {
-  const path = issue.path?.map((item) => String(item.key)).join('.') ?? '';
+  const path = pathText(issue);
+  // A rule between settings of a group: the message names the setting.
+  if (issue.type === 'raw_check') return path === '' ? issue.message : `${path}.${issue.message}`;
   const last = issue.path?.at(-1);
   const absent =
     last !== undefined && last.origin === 'key' && issue.kind === 'schema' && issue.type === 'object';
   return absent ? `${path}: is required` : line(path, issue.input, issue.message);
 }
+
+/** Complaints in one message: whoever has more mistakes sees the others next time. */
+const COMPLAINTS_MAX = 50;
 
 /** Rules between several settings: called with what passed, returns complaints. */
 export type CrossCheck<Output> = (output: Output) => readonly string[];
@@ -100,7 +104,7 @@ export type CrossCheck<Output> = (output: Output) => readonly string[];
  * Checks `input` against `schema` and fills in defaults.
  *
  * @param what - the function the input was for, such as 'open'
- * @throws TmemError with `code`, listing every mistake
+ * @throws TmemError with `code`, listing every mistake, of very many the first
  */
 export function validate<const Schema extends ObjectSchema>(
   schema: Schema,
@@ -113,10 +117,13 @@ export function validate<const Schema extends ObjectSchema>(
     throw new TmemError(code, `${what}: expects an object of settings, got ${show(input)}`);
   }
   const result = v.safeParse(schema, input);
-  const complaints = unknownNames(schema.entries, input, '');
+  const complaints = unknownNames(schema, input, '');
   if (result.success) complaints.push(...crossCheck(result.output));
   else complaints.push(...result.issues.map(complaint));
-  if (complaints.length > 0 || !result.success)
-    throw new TmemError(code, `${what}: ${complaints.join('; ')}`);
+  if (complaints.length > 0 || !result.success) {
+    const more = complaints.length - COMPLAINTS_MAX;
+    const listed = complaints.slice(0, COMPLAINTS_MAX).join('; ');
+    throw new TmemError(code, `${what}: ${listed}${more > 0 ? `; and ${more} more` : ''}`);
+  }
   return result.output;
 }
