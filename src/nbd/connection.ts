@@ -79,6 +79,11 @@ export class Connection {
     return idle && this.#held === undefined && (this.#output?.unsentBytes ?? 0) === 0;
   }
 
+  /** Something of its requests is under way, which may go on after its end. */
+  get busy(): boolean {
+    return this.#transmission?.settled === false;
+  }
+
   /** Ends at once, whatever is under way. */
   end(reason: string): void {
     this.#reason ??= reason;

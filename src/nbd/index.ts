@@ -7,6 +7,7 @@ export type { ExportKind, VolumeCounters } from './area-volume.ts';
 export type { ExportStatistics } from './export-statistics.ts';
 export type { Address } from './listener.ts';
 export { NbdServer, type NbdServerOptions } from './server.ts';
+export type { NbdService } from './service.ts';
 export type { TlsOptions } from './tls.ts';
 export type { NbdExport, Volume } from './volume.ts';
 export { WriteBack } from './write-back.ts';

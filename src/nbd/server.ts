@@ -12,6 +12,7 @@ import { Connection } from './connection.ts';
 import { type Address, Listener } from './listener.ts';
 import type { Catalogue } from './negotiation.ts';
 import { BufferPool } from './output.ts';
+import type { NbdService } from './service.ts';
 import { type TlsOptions, TlsUpgrades } from './tls.ts';
 import type { NbdExport } from './volume.ts';
 
@@ -23,8 +24,11 @@ const HANDSHAKE_TIMEOUT_DEFAULT_MS = 10_000;
 
 const CONNECTIONS_DEFAULT_MAX = 4096;
 
-/** How often a stopping server looks whether its connections are quiet; two looks in a row count. */
-const STOP_LOOK_MS = 20;
+/** How often a server that ends connections looks whether they are quiet. */
+const LOOK_MS = 20;
+
+/** Looks in a row that have to find connections quiet, when clients may still send. */
+const QUIET_LOOKS = 2;
 
 export interface NbdServerOptions {
   tls?: TlsOptions | undefined;
@@ -41,7 +45,7 @@ interface Member {
   export: NbdExport | undefined;
 }
 
-export class NbdServer {
+export class NbdServer implements NbdService {
   readonly #options: NbdServerOptions;
   readonly #exports = new Map<string, NbdExport>();
   readonly #listeners: Listener[] = [];
@@ -51,8 +55,8 @@ export class NbdServer {
   readonly #tls: TlsUpgrades | undefined;
   readonly #catalogue: Catalogue;
   readonly #system = descriptors();
-  /** Connections that the handshake still goes on with, in TLS, too. */
-  #greeting = 0;
+  /** Connections that are on their way into TLS. */
+  readonly #securing = new Set<Socket>();
   #stopping = false;
 
   /** @throws the error of node:tls, if certificate or key cannot be used */
@@ -71,29 +75,29 @@ export class NbdServer {
     };
   }
 
-  /** Connections, those in their handshake included. */
   get connections(): number {
-    return this.#members.size + this.#greeting;
+    return this.#members.size + this.#securing.size;
   }
 
   /** @throws TmemError TMEM_ERR_SETTING if there is one of this name */
-  addExport(added: NbdExport): void {
+  async addExport(added: NbdExport): Promise<void> {
     if (this.#exports.has(added.name)) {
       throw new TmemError('TMEM_ERR_SETTING', `nbd: there is an export '${added.name}' already`);
     }
     this.#exports.set(added.name, added);
   }
 
-  /** Ends the export's connections, at once, and offers it no longer. Its volume is the caller's. */
-  removeExport(name: string): void {
+  /** Its volume is the caller's. */
+  async removeExport(name: string): Promise<void> {
     const removed = this.#exports.get(name);
+    if (removed === undefined) return;
     this.#exports.delete(name);
-    for (const member of this.#members) {
-      if (removed !== undefined && member.export === removed) member.connection.end('the export was removed');
-    }
+    const ended = [...this.#members].filter((member) => member.export === removed);
+    for (const { connection } of ended) connection.end('the export was removed');
+    // What its volume does for them takes as long as its device does.
+    while (ended.some(({ connection }) => connection.busy)) await delay(LOOK_MS);
   }
 
-  /** Begins to take connections there; the address, with the port that was chosen if none was asked for. */
   async listen(address: Address): Promise<Address> {
     const listener = new Listener((socket) => this.#accept(socket));
     const bound = await listener.listen(address);
@@ -121,27 +125,23 @@ export class NbdServer {
     socket.resume();
   }
 
-  /** New certificates, for connections from now on. */
   replaceTls(tls: TlsOptions): void {
     this.#tls?.replace(tls);
   }
 
-  /**
-   * Takes no more connections and requests, lets those under way end for at most `graceMs`, answers others with
-   * ESHUTDOWN meanwhile, and closes all connections.
-   */
   async stop(graceMs = 5000): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    for (const socket of this.#securing) socket.destroy();
     for (const { connection } of this.#members) connection.stop();
     let quietLooks = 0;
-    for (let waited = 0; waited < graceMs && quietLooks < 2; waited += STOP_LOOK_MS) {
-      await delay(STOP_LOOK_MS);
+    for (let waited = 0; waited < graceMs && quietLooks < QUIET_LOOKS; waited += LOOK_MS) {
+      await delay(LOOK_MS);
       const quiet = [...this.#members].every(({ connection }) => connection.quiet);
       quietLooks = quiet ? quietLooks + 1 : 0;
     }
     for (const { connection } of this.#members) connection.finish('the server is stopping');
-    await delay(STOP_LOOK_MS);
+    await delay(LOOK_MS);
     for (const { connection } of this.#members) connection.end('the server is stopping');
   }
 
@@ -171,7 +171,8 @@ export class NbdServer {
     const { connectionsMax = CONNECTIONS_DEFAULT_MAX } = this.#options;
     if (this.connections >= connectionsMax || this.#stopping) {
       socket.destroy();
-      publish('tmem:nbd:refused', () => ({ peer, reason: `${connectionsMax} connections are open` }));
+      const reason = this.#stopping ? 'the server is stopping' : `${connectionsMax} connections are open`;
+      publish('tmem:nbd:refused', () => ({ peer, reason }));
       return undefined;
     }
     socket.setNoDelay(true);
@@ -208,7 +209,6 @@ export class NbdServer {
         startTls: (noZeroes) => {
           this.#members.delete(member);
           socket.off('data', onData);
-          this.#greeting++;
           this.#secure(socket, peer, timer, noZeroes);
         },
         closed: (reason) => {
@@ -226,13 +226,14 @@ export class NbdServer {
   }
 
   #secure(socket: Socket, peer: string, timer: NodeJS.Timeout, noZeroes: boolean): void {
+    this.#securing.add(socket);
     this.#tls?.begin(socket, {
       secured: (secured) => {
-        this.#greeting--;
+        this.#securing.delete(socket);
         this.#connect(secured, peer, false, timer, { noZeroes });
       },
       refused: (reason) => {
-        this.#greeting--;
+        this.#securing.delete(socket);
         clearTimeout(timer);
         publish('tmem:nbd:refused', () => ({ peer, reason }));
       },

@@ -72,9 +72,14 @@ export class Transmission {
     return this.#ending;
   }
 
-  /** No request waits for anything. */
+  /** The volume has nothing to do for any request. */
+  get settled(): boolean {
+    return this.#waiting.none && this.#read === undefined;
+  }
+
+  /** No request waits for anything, its data included. */
   get idle(): boolean {
-    return this.#waiting.none && this.#read === undefined && this.#write === undefined;
+    return this.settled && this.#write === undefined;
   }
 
   /** From now on requests are answered with ESHUTDOWN. */

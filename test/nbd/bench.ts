@@ -47,7 +47,7 @@ export async function newBench(
     ...{ name: 'one', kind: 'ram', ...(exported.file === undefined ? { size: 8 * 2 ** 20 } : {}) },
     ...exported,
   });
-  server.addExport(opened);
+  await server.addExport(opened);
   const path = join(folder, 'socket');
   await server.listen({ path });
   onTestFinished(async () => {
