@@ -35,6 +35,24 @@ test('the map is an array of states that counts the accepted ones', () => {
   );
 });
 
+test('dirty slots are found wherever they are, and none that was dirty once', () => {
+  const change = fc.record({ slot: fc.nat(40_000), to: state });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 60 }), fc.nat(40_000), (changes, start) => {
+      const map = new SlotMap(40_001);
+      for (const { slot, to } of changes) map.set(slot, to);
+      const last = new Map(changes.map(({ slot, to }) => [slot, to]));
+      const dirty = [...last].filter(([, to]) => to === DIRTY).map(([slot]) => slot);
+      const found: number[] = [];
+      for (let slot = map.nextDirty(0); slot !== -1; slot = map.nextDirty(slot + 1)) found.push(slot);
+      expect(found).toEqual(dirty.sort((a, b) => a - b));
+      expect(map.nextDirty(start, start + 5000)).toBe(
+        dirty.find((slot) => slot >= start && slot < start + 5000) ?? -1,
+      );
+    }),
+  );
+});
+
 test('a map of any size takes its first and its last slot', () => {
   for (const slots of [1, 16, 17, 2 ** 20]) {
     const map = new SlotMap(slots);
