@@ -11,7 +11,6 @@
 
 import { createHash } from 'node:crypto';
 import {
-  FileDevice,
   Frontswap,
   type SharedArea,
   type SharedSwap,
@@ -20,10 +19,17 @@ import {
 } from '../frontswap/index.ts';
 import { type Client, Oid, type Store, TmemError } from '../zcache/index.ts';
 import { AreaVolume, type ExportKind } from './area-volume.ts';
-import { type BackingFile, openBackingFile, slotsOf } from './backing-file.ts';
+import {
+  attachBackingFile,
+  type BackingFile,
+  openBackingFile,
+  type SharedFile,
+  slotsOf,
+} from './backing-file.ts';
 import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
 import { imageCache } from './image-cache.ts';
 import type { NbdExport } from './volume.ts';
+import { ThreadCounters } from './volume-counters.ts';
 
 /** An export's client has one area; where its record is, beside the area's own metadata (index 0). */
 const AREA_TYPE = 0;
@@ -68,11 +74,8 @@ export interface SharedExport {
   readonly area: SharedArea;
   readonly swap: SharedSwap;
   readonly size: SharedArrayBuffer;
-  readonly file: {
-    readonly path: string;
-    readonly bytes: number;
-    readonly written: SharedArrayBuffer;
-  } | null;
+  readonly counters: SharedArrayBuffer;
+  readonly file: SharedFile | null;
 }
 
 interface Parts {
@@ -140,7 +143,8 @@ export class AreaExport implements NbdExport {
       clean?.empty();
       const swap = new SwapDevice(area, file?.device, { clean });
       const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
-      const volume = new AreaVolume(kind, readOnly, swap, size);
+      const counters = ThreadCounters.take(ThreadCounters.newMemory(store.settings.threads));
+      const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       volume.size = bytes;
       return new AreaExport({
         name: options.name,
@@ -152,30 +156,29 @@ export class AreaExport implements NbdExport {
     }
   }
 
-  /** The export that another thread of this process shares; `store` is this thread's. */
+  /**
+   * The export that another thread of this process shares; `store` is this thread's.
+   *
+   * @throws TmemError TMEM_ERR_BACKING_FILE, TMEM_ERR_TOO_MANY_THREADS; errors of node:fs and of the store
+   */
   static async attach(store: Store, shared: SharedExport): Promise<AreaExport> {
     const { name, description, kind, readOnly, size, cache } = shared;
     const client = store.client(shared.client);
     const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
-    const device =
-      shared.file === null
-        ? undefined
-        : await FileDevice.open(shared.file.path, shared.file.bytes, {
-            ...{ create: false, readOnly, written: shared.file.written },
-          });
     const clean = cache ? imageCache(store, name) : undefined;
-    const swap = new SwapDevice(area, device, { shared: shared.swap, clean });
-    const volume = new AreaVolume(kind, readOnly, swap, size);
-    const file = device && {
-      path: device.path,
-      device,
-      identity: '',
-      close: () => device.close(),
-    };
-    return new AreaExport({
-      name,
-      ...{ description, volume, swap, client, size, sizeMax: volume.size, file, cache },
-    });
+    const counters = ThreadCounters.take(shared.counters);
+    try {
+      const file = shared.file === null ? undefined : await attachBackingFile(shared.file, readOnly);
+      const swap = new SwapDevice(area, file?.device, { shared: shared.swap, clean });
+      const volume = new AreaVolume(kind, readOnly, swap, size, counters);
+      return new AreaExport({
+        name,
+        ...{ description, volume, swap, client, size, sizeMax: volume.size, file, cache },
+      });
+    } catch (error) {
+      counters.giveBack();
+      throw error;
+    }
   }
 
   share(): SharedExport {
@@ -186,10 +189,14 @@ export class AreaExport implements NbdExport {
       client: client.name,
       area: this.swap.area.share(),
       swap: this.swap.share(),
+      counters: this.volume.counters.memory,
       file:
         file === undefined
           ? null
-          : { path: file.path, bytes: file.device.bytes, written: file.device.share() },
+          : {
+              ...{ path: file.path, bytes: file.device.bytes, identity: file.identity },
+              written: file.device.share(),
+            },
     };
   }
 
@@ -221,29 +228,27 @@ export class AreaExport implements NbdExport {
    * Only after its connections have ended, and other threads have closed theirs.
    */
   async close(): Promise<void> {
-    const { file, client } = this.#parts;
     try {
       if (this.volume.durable) {
         await this.swap.flush();
         this.swap.area.invalidateArea();
       }
     } finally {
-      await file?.close();
-      client.unclaim();
+      await this.detach();
     }
   }
 
   /** Leaves the export in this thread; its pages stay in the store as they are. */
   async detach(): Promise<void> {
     await this.#parts.file?.close();
+    this.volume.counters.giveBack();
     this.#parts.client.unclaim();
   }
 
   /** Drops all pages and forgets the export; a file keeps what was flushed. */
   async remove(): Promise<void> {
     this.swap.area.invalidateArea();
-    await this.#parts.file?.close();
-    this.#parts.client.unclaim();
+    await this.detach();
     this.#parts.client.remove();
   }
 }

@@ -8,6 +8,7 @@
 
 import type { Extent, SwapDevice } from '../frontswap/index.ts';
 import type { Volume } from './volume.ts';
+import type { ThreadCounters } from './volume-counters.ts';
 
 export type ExportKind = 'swap' | 'disk' | 'ram';
 
@@ -16,35 +17,31 @@ const CACHED_BYTES_MAX = 32 * 2 ** 20;
 
 const CACHE_STEP_BYTES = 256 * 1024;
 
-/** What this thread's connections asked for. Bytes of requests that reached the volume. */
-export interface VolumeCounters {
-  reads: number;
-  read_bytes: number;
-  writes: number;
-  written_bytes: number;
-  zeroes: number;
-  trims: number;
-  flushes: number;
-}
-
 export class AreaVolume implements Volume {
   readonly kind: ExportKind;
   readonly readOnly: boolean;
   readonly durable: boolean;
-  readonly counters: VolumeCounters = {
-    ...{ reads: 0, read_bytes: 0, writes: 0, written_bytes: 0 },
-    ...{ zeroes: 0, trims: 0, flushes: 0 },
-  };
+  readonly counters: ThreadCounters;
   readonly #swap: SwapDevice;
   /** One number, the same for all threads: the size in bytes. */
   readonly #size: Float64Array<SharedArrayBuffer>;
+  /** Refused pages that are in the counters from before. */
+  readonly #refusedBefore: number;
 
-  constructor(kind: ExportKind, readOnly: boolean, swap: SwapDevice, size: SharedArrayBuffer) {
+  constructor(
+    kind: ExportKind,
+    readOnly: boolean,
+    swap: SwapDevice,
+    size: SharedArrayBuffer,
+    counters: ThreadCounters,
+  ) {
     this.kind = kind;
     this.readOnly = readOnly;
     this.durable = kind === 'disk' && !readOnly;
     this.#swap = swap;
     this.#size = new Float64Array(size);
+    this.counters = counters;
+    this.#refusedBefore = counters.refused_pages;
   }
 
   get size(): number {
@@ -83,12 +80,15 @@ export class AreaVolume implements Volume {
     const written = await this.#swap.write(position, bytes, through || undefined);
     this.counters.writes++;
     this.counters.written_bytes += bytes.length;
+    this.#countRefused();
     return written;
   }
 
-  zero(position: number, length: number, hole: boolean): Promise<boolean> {
+  async zero(position: number, length: number, hole: boolean): Promise<boolean> {
     this.counters.zeroes++;
-    return this.#swap.zero(position, length, hole);
+    const zeroed = await this.#swap.zero(position, length, hole);
+    this.#countRefused();
+    return zeroed;
   }
 
   trim(position: number, length: number): Promise<void> {
@@ -117,5 +117,10 @@ export class AreaVolume implements Volume {
 
   allocation(position: number, length: number, extentsMax: number): readonly Extent[] {
     return this.#swap.allocation(position, length, extentsMax);
+  }
+
+  /** Pages are refused in calls that may wait, or just before one. */
+  #countRefused(): void {
+    this.counters.refused_pages = this.#refusedBefore + this.#swap.area.stats().failed_stores;
   }
 }

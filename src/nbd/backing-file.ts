@@ -2,7 +2,7 @@
  * The file behind an export: looked at, locked and opened. Nobody else may have a lock on one that is written to.
  */
 
-import { constants } from 'node:fs';
+import { constants, fstatSync, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { FileDevice } from '../frontswap/index.ts';
 import { descriptors, TmemError } from '../zcache/index.ts';
@@ -16,6 +16,14 @@ export interface BackingFile {
   readonly identity: string;
   /** Closes the device, and gives the lock back. */
   close(): Promise<void>;
+}
+
+/** What another thread of this process needs to open it. Plain data. */
+export interface SharedFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly identity: string;
+  readonly written: SharedArrayBuffer;
 }
 
 /**
@@ -42,7 +50,7 @@ export async function openBackingFile(
     return {
       path,
       device,
-      identity: `${stats.dev}:${stats.ino}`,
+      identity: identityOf(stats),
       close: async () => {
         await device.close();
         await file.close();
@@ -54,9 +62,28 @@ export async function openBackingFile(
   }
 }
 
+/**
+ * Opens, in another thread, the file that a thread of this process has open as a backing file.
+ *
+ * @throws TmemError TMEM_ERR_BACKING_FILE if the path leads to another file by now; as FileDevice.open
+ */
+export async function attachBackingFile(shared: SharedFile, readOnly: boolean): Promise<BackingFile> {
+  const { path, bytes, identity, written } = shared;
+  const device = await FileDevice.open(path, bytes, { create: false, readOnly, written });
+  if (identityOf(fstatSync(device.descriptor)) !== identity) {
+    await device.close();
+    throw wrong(path, 'was replaced by another file while it is served');
+  }
+  return { path, device, identity, close: () => device.close() };
+}
+
 /** Slots of 4096 bytes that a device of so many bytes has. */
 export function slotsOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES);
+}
+
+function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
 }
 
 async function openFile(path: string, readOnly: boolean): Promise<FileHandle> {

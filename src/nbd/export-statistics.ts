@@ -5,11 +5,12 @@
 
 import type { FrontswapArea } from '../frontswap/index.ts';
 import type { ClientStatistics } from '../zcache/index.ts';
-import type { AreaVolume, ExportKind, VolumeCounters } from './area-volume.ts';
+import type { AreaVolume, ExportKind } from './area-volume.ts';
+import type { VolumeCounters } from './volume-counters.ts';
 
 const FRAME_BYTES = 4096;
 
-/** Sizes in bytes, `_pages` in pages of 4096. The counters of requests are those of this thread. */
+/** Sizes in bytes, `_pages` in pages of 4096. All is of all threads. */
 export interface ExportStatistics extends VolumeCounters {
   readonly name: string;
   readonly kind: ExportKind;
@@ -27,8 +28,6 @@ export interface ExportStatistics extends VolumeCounters {
   readonly same_pages: number;
   /** Pages that do not compress and are kept as they are. */
   readonly huge_pages: number;
-  /** Pages the store refused: they went to the file, or the client was told that the export is full. */
-  readonly refused_pages: number;
 }
 
 export function exportStatistics(
@@ -50,7 +49,6 @@ export function exportStatistics(
     mem_limit: client.cap_bytes ?? 0,
     same_pages: content?.same_filled_pages ?? 0,
     huge_pages: client.frames.raw_curr_pages,
-    refused_pages: area.stats().failed_stores,
-    ...volume.counters,
+    ...volume.counters.total(),
   };
 }

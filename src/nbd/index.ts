@@ -3,11 +3,12 @@
  */
 
 export { AreaExport, type AreaExportOptions, type SharedExport } from './area-export.ts';
-export type { ExportKind, VolumeCounters } from './area-volume.ts';
+export type { ExportKind } from './area-volume.ts';
 export type { ExportStatistics } from './export-statistics.ts';
 export type { Address } from './listener.ts';
 export { NbdServer, type NbdServerOptions } from './server.ts';
 export type { NbdService } from './service.ts';
 export type { TlsOptions } from './tls.ts';
 export type { NbdExport, Volume } from './volume.ts';
+export type { VolumeCounters } from './volume-counters.ts';
 export { WriteBack } from './write-back.ts';

@@ -69,6 +69,7 @@ test('a cache from before is not believed when the export is opened again', asyn
   const client = await Client.open(bench.path);
   await client.read(0, MiB);
   await client.close();
+  await bench.export.detach();
   fs.writeFileSync(file, content.fill(9, 5000, 6000));
   const { AreaExport } = await import('../../src/nbd/index.ts');
   const again = await AreaExport.open(bench.store, {
