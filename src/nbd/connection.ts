@@ -22,7 +22,7 @@ export interface ConnectionEvents {
   serving(chosen: NbdExport): void;
   /** The client wants TLS, and was told to begin. The socket is left alone from now on. */
   startTls(noZeroes: boolean): void;
-  /** The socket is closed, or left alone. */
+  /** The socket is closed, and nothing of its requests is under way any more. */
   closed(reason: string): void;
 }
 
@@ -38,6 +38,8 @@ export class Connection {
   #turnIsDue = false;
   #reason: string | undefined;
   #left = false;
+  #socketClosed = false;
+  #toldClosed = false;
 
   /** `secured`: the socket is on TLS, after a handshake that got so far before. */
   constructor(
@@ -77,11 +79,6 @@ export class Connection {
   get quiet(): boolean {
     const { idle = true } = this.#transmission ?? {};
     return idle && this.#held === undefined && (this.#output?.unsentBytes ?? 0) === 0;
-  }
-
-  /** Something of its requests is under way, which may go on after its end. */
-  get busy(): boolean {
-    return this.#transmission?.settled === false;
   }
 
   /** Ends at once, whatever is under way. */
@@ -146,6 +143,7 @@ export class Connection {
     else this.#output?.flush();
     if (held !== undefined && this.#held === undefined) this.#socket.resume();
     this.#endIfDone();
+    this.#tellClosed();
   }
 
   #endIfDone(): void {
@@ -180,6 +178,14 @@ export class Connection {
 
   readonly #onClose = (): void => {
     this.#held = undefined;
-    this.#events.closed(this.#reason ?? 'the client is gone');
+    this.#socketClosed = true;
+    this.#tellClosed();
   };
+
+  /** What its requests do on a device may take longer than their client is there. */
+  #tellClosed(): void {
+    if (!this.#socketClosed || this.#toldClosed || this.#transmission?.settled === false) return;
+    this.#toldClosed = true;
+    this.#events.closed(this.#reason ?? 'the client is gone');
+  }
 }

@@ -8,6 +8,7 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { descriptors, publish, TmemError } from '../zcache/index.ts';
+import { descriptorOf, refuse } from './accepted.ts';
 import { Connection } from './connection.ts';
 import { type Address, Listener } from './listener.ts';
 import type { Catalogue } from './negotiation.ts';
@@ -27,6 +28,8 @@ const CONNECTIONS_DEFAULT_MAX = 4096;
 /** How often a server that ends connections looks whether they are quiet. */
 const LOOK_MS = 20;
 
+const STOPPING = 'the server is stopping';
+
 /** Looks in a row that have to find connections quiet, when clients may still send. */
 const QUIET_LOOKS = 2;
 
@@ -43,6 +46,14 @@ export interface NbdServerOptions {
 interface Member {
   readonly connection: Connection;
   export: NbdExport | undefined;
+}
+
+/** A client from its arrival to its end, in TLS or not. */
+interface Visit {
+  readonly peer: string;
+  /** How long it may take to choose an export. */
+  readonly timer: NodeJS.Timeout;
+  readonly ended: () => void;
 }
 
 export class NbdServer implements NbdService {
@@ -95,7 +106,7 @@ export class NbdServer implements NbdService {
     const ended = [...this.#members].filter((member) => member.export === removed);
     for (const { connection } of ended) connection.end('the export was removed');
     // What its volume does for them takes as long as its device does.
-    while (ended.some(({ connection }) => connection.busy)) await delay(LOOK_MS);
+    while (ended.some((member) => this.#members.has(member))) await delay(LOOK_MS);
   }
 
   async listen(address: Address): Promise<Address> {
@@ -107,12 +118,15 @@ export class NbdServer implements NbdService {
 
   /** Serves a socket that somebody else accepted. Nothing may have been read from it. */
   serve(socket: Socket): void {
-    this.#begin(socket, false);
+    this.#begin(socket, false, nothing);
     socket.resume();
   }
 
-  /** As `serve`, for the descriptor of a socket, which is this server's from now on. */
-  serveDescriptor(descriptor: number): void {
+  /**
+   * As `serve`, for the descriptor of a socket, which is this server's from now on. `ended` is called when it counts
+   * no longer among the connections.
+   */
+  serveDescriptor(descriptor: number, ended: () => void = nothing): void {
     let connection: Connection | undefined;
     const receive = (length: number): boolean => {
       connection?.receive(this.#received.subarray(0, length));
@@ -121,7 +135,7 @@ export class NbdServer implements NbdService {
     const onread = { buffer: this.#received, callback: receive };
     const plain = this.#tls === undefined;
     const socket = new Socket(plain ? { fd: descriptor, onread } : { fd: descriptor });
-    connection = this.#begin(socket, plain);
+    connection = this.#begin(socket, plain, ended);
     socket.resume();
   }
 
@@ -140,9 +154,10 @@ export class NbdServer implements NbdService {
       const quiet = [...this.#members].every(({ connection }) => connection.quiet);
       quietLooks = quiet ? quietLooks + 1 : 0;
     }
-    for (const { connection } of this.#members) connection.finish('the server is stopping');
+    for (const { connection } of this.#members) connection.finish(STOPPING);
     await delay(LOOK_MS);
-    for (const { connection } of this.#members) connection.end('the server is stopping');
+    for (const { connection } of this.#members) connection.end(STOPPING);
+    while (this.connections > 0) await delay(LOOK_MS);
   }
 
   #find(name: string): NbdExport | undefined {
@@ -155,42 +170,37 @@ export class NbdServer implements NbdService {
   /** A socket that was accepted and not read from. */
   #accept(socket: Socket): void {
     // Reads go into one buffer only on sockets that are made so: on a duplicate of this one.
-    const descriptor = this.#tls === undefined ? descriptorOf(socket) : undefined;
-    const copy = descriptor === undefined ? undefined : this.#system?.duplicate(descriptor);
-    if (copy === undefined) {
+    const descriptor = this.#tls === undefined ? descriptorOf(socket, this.#system) : undefined;
+    if (descriptor === undefined) {
       this.serve(socket);
     } else {
       socket.destroy();
-      this.serveDescriptor(copy);
+      this.serveDescriptor(descriptor);
     }
   }
 
   /** `receives`: its input comes to `receive` by another way than events. */
-  #begin(socket: Socket, receives: boolean): Connection | undefined {
+  #begin(socket: Socket, receives: boolean, ended: () => void): Connection | undefined {
     const peer = socket.remoteAddress ?? '';
     const { connectionsMax = CONNECTIONS_DEFAULT_MAX } = this.#options;
     if (this.connections >= connectionsMax || this.#stopping) {
-      socket.destroy();
-      const reason = this.#stopping ? 'the server is stopping' : `${connectionsMax} connections are open`;
-      publish('tmem:nbd:refused', () => ({ peer, reason }));
+      refuse(socket, peer, this.#stopping ? STOPPING : `${connectionsMax} connections are open`);
+      ended();
       return undefined;
     }
     socket.setNoDelay(true);
     const { handshakeTimeoutMs = HANDSHAKE_TIMEOUT_DEFAULT_MS } = this.#options;
-    const timer = setTimeout(() => {
-      socket.destroy();
-      publish('tmem:nbd:refused', () => ({ peer, reason: 'the handshake took too long' }));
-    }, handshakeTimeoutMs);
-    return this.#connect(socket, peer, receives, timer);
+    const timer = setTimeout(() => refuse(socket, peer, 'the handshake took too long'), handshakeTimeoutMs);
+    return this.#connect(socket, { peer, timer, ended }, receives);
   }
 
   #connect(
     socket: Socket,
-    peer: string,
+    visit: Visit,
     receives: boolean,
-    timer: NodeJS.Timeout,
     secured?: { readonly noZeroes: boolean },
   ): Connection {
+    const { peer, timer } = visit;
     const onData = (bytes: Buffer): void => member.connection.receive(bytes);
     const connection = new Connection(
       socket,
@@ -209,12 +219,13 @@ export class NbdServer implements NbdService {
         startTls: (noZeroes) => {
           this.#members.delete(member);
           socket.off('data', onData);
-          this.#secure(socket, peer, timer, noZeroes);
+          this.#secure(socket, visit, noZeroes);
         },
         closed: (reason) => {
           clearTimeout(timer);
           this.#members.delete(member);
           publish('tmem:nbd:closed', () => ({ export: member.export?.name ?? null, peer, reason }));
+          visit.ended();
         },
       },
       secured,
@@ -225,24 +236,21 @@ export class NbdServer implements NbdService {
     return connection;
   }
 
-  #secure(socket: Socket, peer: string, timer: NodeJS.Timeout, noZeroes: boolean): void {
+  #secure(socket: Socket, visit: Visit, noZeroes: boolean): void {
     this.#securing.add(socket);
     this.#tls?.begin(socket, {
       secured: (secured) => {
         this.#securing.delete(socket);
-        this.#connect(secured, peer, false, timer, { noZeroes });
+        this.#connect(secured, visit, false, { noZeroes });
       },
       refused: (reason) => {
         this.#securing.delete(socket);
-        clearTimeout(timer);
-        publish('tmem:nbd:refused', () => ({ peer, reason }));
+        clearTimeout(visit.timer);
+        publish('tmem:nbd:refused', () => ({ peer: visit.peer, reason }));
+        visit.ended();
       },
     });
   }
 }
 
-/** Number of an accepted socket, which Node.js does not publish; undefined if it cannot be told. */
-function descriptorOf(socket: Socket): number | undefined {
-  const fd = (socket as Socket & { _handle?: { fd?: number } })._handle?.fd;
-  return fd !== undefined && fd >= 0 ? fd : undefined;
-}
+function nothing(): void {}
