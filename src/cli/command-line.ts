@@ -3,7 +3,7 @@
  *
  * A failure is one line on the standard error output, `tmem <command>: message`, and exit status 1. Ctrl-C, SIGTERM,
  * and a reader of our output that goes away (EPIPE, as with `| head`) end a command in order: its signal is aborted,
- * it detaches from its store, and that is no failure.
+ * it detaches from its store, and that is no failure. A second signal ends it at once.
  */
 
 import type { Command } from 'commander';
@@ -29,6 +29,10 @@ export async function run(
 ): Promise<void> {
   const stop = new AbortController();
   const end = () => stop.abort();
+  const onSignal = () => {
+    for (const name of END_SIGNALS) process.off(name, onSignal);
+    end();
+  };
   const fail = (message: string) => {
     process.stderr.write(failureLine(command, message));
     process.exitCode = EXIT_FAILED;
@@ -38,7 +42,7 @@ export async function run(
     if (error.code !== 'EPIPE') fail(`cannot write the output: ${error.message}`);
     end();
   });
-  for (const name of END_SIGNALS) process.once(name, end);
+  for (const name of END_SIGNALS) process.on(name, onSignal);
   try {
     const status = await action(stop.signal);
     process.exitCode ??= status;
@@ -47,7 +51,7 @@ export async function run(
     if (!isForPeople(error)) throw error;
     fail(error.message);
   } finally {
-    for (const name of END_SIGNALS) process.off(name, end);
+    for (const name of END_SIGNALS) process.off(name, onSignal);
     // What a reader has not taken until now would keep the process.
     if (stop.signal.aborted && process.stdout.writableLength > 0) process.exit();
   }

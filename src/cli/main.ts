@@ -13,12 +13,13 @@ import { registerRead } from './read/register.ts';
 import { registerRestore } from './restore/register.ts';
 import { registerRm } from './rm.ts';
 import { registerSave } from './save/register.ts';
+import { registerServe } from './serve/register.ts';
 import { registerStat } from './stat/register.ts';
 import { namedStores, type Stores } from './stores.ts';
 
 const COMMANDS: readonly ((program: Command, stores: Stores) => void)[] = [
   ...[registerLs, registerStat, registerCheck, registerRm, registerFreeze, registerThaw],
-  ...[registerSave, registerRestore, registerRead],
+  ...[registerSave, registerRestore, registerServe, registerRead],
 ];
 
 function version(): string {

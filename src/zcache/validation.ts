@@ -55,7 +55,7 @@ export function show(value: unknown): string {
   let text: string;
   if (typeof value === 'string') text = JSON.stringify(value);
   else if (typeof value === 'function') text = 'a function';
-  else if (Array.isArray(value)) text = 'an array';
+  else if (Array.isArray(value)) text = value.length === 0 ? 'an empty array' : 'an array';
   else if (typeof value === 'object' && value !== null) text = 'an object';
   else text = typeof value === 'bigint' ? `${value}n` : String(value);
   return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`;

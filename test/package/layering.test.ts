@@ -17,6 +17,7 @@ const srcLayers = [
   ['src/zcache'],
   frontEnds,
   ['src/nbd'],
+  ['src/serve'],
   ['src/cli'],
 ];
 const arenaLayers = [['arena/memory'], ['arena/codec'], ['arena/pam'], ['arena/tmem']];
@@ -25,7 +26,7 @@ const arenaLayers = [['arena/memory'], ['arena/codec'], ['arena/pam'], ['arena/t
 const packageUsers: Record<string, readonly string[]> = {
   commander: ['src/cli'],
   koffi: ['src/arena'],
-  valibot: ['src/zcache', 'src/cli'],
+  valibot: ['src/zcache', 'src/serve', 'src/cli'],
 };
 
 const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/');
@@ -74,7 +75,7 @@ describe('the arena', () => {
 });
 
 describe('the sources', () => {
-  test('import only downwards: cli, nbd, front ends, zcache, tmem, arena', () => {
+  test('import only downwards: cli, serve, nbd, front ends, zcache, tmem, arena', () => {
     expect(upward(srcFiles, srcLayers)).toEqual([]);
   });
 

@@ -1,0 +1,131 @@
+/**
+ * `tmem serve`: runs the daemon until it is told to end, and logs what happens.
+ *
+ *   SIGTERM, SIGINT   drain and end (command-line.ts; a second one ends at once)
+ *   SIGHUP            read the settings again
+ */
+
+import {
+  addressText,
+  Daemon,
+  exportUri,
+  inheritedSockets,
+  type Reloaded,
+  readSettings,
+  type ServeSettings,
+} from '../../serve/index.ts';
+import { formatByteSize } from '../../zcache/byte-size.ts';
+import { EXIT_FAILED } from '../command-line.ts';
+import { logEvents, messageOf } from './events.ts';
+import type { Log } from './log.ts';
+import { notifySystemd, type State } from './notify.ts';
+
+/** Exports whose addresses are logged at the start: for a person to paste, not for a thousand. */
+const EXPORTS_LISTED_MAX = 20;
+
+export interface ServeOptions {
+  readonly config?: string | undefined;
+  readonly check: boolean;
+  /** By the names of TEXT_SETTINGS. */
+  readonly flags: Readonly<Record<string, string | readonly string[] | undefined>>;
+}
+
+/** What the command is given by the process it runs in. */
+export interface ServeWorld {
+  readonly log: Log;
+  readonly print: (text: string) => void;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly pid: number;
+  /** Calls back at each SIGHUP; the function that is returned ends that. */
+  readonly onHangUp: (hungUp: () => void) => () => void;
+}
+
+/**
+ * @returns the exit status
+ * @throws TmemError, or the error of a call of the system, when the daemon cannot start
+ */
+export async function serve(options: ServeOptions, world: ServeWorld, signal: AbortSignal): Promise<number> {
+  const { log, environment, pid } = world;
+  const sockets = inheritedSockets(environment, pid);
+  const read = (): ServeSettings =>
+    readSettings({
+      ...{ file: options.config, environment, flags: options.flags },
+      inheritsSockets: sockets.nbd.length > 0,
+    });
+  const settings = read();
+  if (options.check) {
+    world.print(`the settings are sound: ${settings.exports.length} exports\n`);
+    return 0;
+  }
+  const notify = (state: State) =>
+    notifySystemd(state, environment, (message) => log.line('warning', message));
+  const stopLog = logEvents(log);
+  let daemon: Daemon | undefined;
+  const reload = async (): Promise<void> => {
+    if (daemon === undefined) return; // the settings have just been read
+    notify('--reloading');
+    try {
+      logReload(await daemon.reload(read()), log);
+    } catch (error) {
+      log.line('error', `nothing was changed: ${messageOf(error)}`);
+    }
+    notify('--ready');
+  };
+  const offHangUp = world.onHangUp(() => void reload());
+  try {
+    daemon = await Daemon.start(settings, sockets, {
+      writeBackFailed: (name, error) =>
+        log.line('error', `${name}: cold pages stay in the store: ${messageOf(error)}`),
+    });
+    logStart(daemon, log);
+    notify('--ready');
+    await aborted(signal);
+    log.line('notice', `stopping: requests under way get ${daemon.settings.drainTimeoutMs} ms`);
+    notify('--stopping');
+    const errors = await daemon.stop();
+    for (const error of errors)
+      log.line('error', `an export was not written to its file: ${messageOf(error)}`);
+    log.line('notice', 'stopped');
+    return errors.length === 0 ? 0 : EXIT_FAILED;
+  } finally {
+    offHangUp();
+    stopLog();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function logStart(daemon: Daemon, log: Log): void {
+  const { addresses, httpAddresses, settings, isNewStore } = daemon;
+  const { name, memory } = settings.store;
+  const size = typeof memory === 'number' ? formatByteSize(memory) : (memory ?? 'as it was made');
+  const state = name === undefined ? 'ends with this process' : isNewStore ? 'new' : 'found';
+  log.line('notice', `store ${name === undefined ? 'without a name' : `'${name}'`}: ${size}, ${state}`);
+  const secured = settings.tls !== undefined;
+  for (const { name: exportName } of settings.exports.slice(0, EXPORTS_LISTED_MAX)) {
+    const uris = addresses.map((address) => exportUri(address, exportName, secured) ?? addressText(address));
+    log.line('notice', `serving ${exportName === '' ? 'the default export' : exportName}: ${uris.join(' ')}`);
+  }
+  const more = settings.exports.length - EXPORTS_LISTED_MAX;
+  if (more > 0) log.line('notice', `serving ${more} more exports`);
+  for (const address of httpAddresses)
+    log.line('notice', `metrics and health: ${addressText(address).replace(/^tcp:/, 'http:')}`);
+}
+
+function logReload(changes: Reloaded, log: Log): void {
+  const { added, removed, resized, needRestart, failed, certificates, settingsNeedRestart } = changes;
+  const parts = [
+    ...added.map((name) => `${name} added`),
+    ...removed.map((name) => `${name} removed`),
+    ...resized.map((name) => `${name} resized`),
+    ...(certificates ? ['certificates read again'] : []),
+  ];
+  log.line('notice', `reloaded: ${parts.length === 0 ? 'nothing has changed' : parts.join(', ')}`);
+  for (const { name, error } of failed) log.line('error', `${name}: ${messageOf(error)}`);
+  const waiting = [...settingsNeedRestart, ...needRestart.map((name) => `export ${name}`)];
+  if (waiting.length > 0)
+    log.line('warning', `changed, but only a restart brings it about: ${waiting.join(', ')}`);
+}

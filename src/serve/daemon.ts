@@ -1,0 +1,236 @@
+/**
+ * The daemon: a store, exports on it, a server, and what looks after them. Started whole or not at all, changed while
+ * it runs, and stopped in order.
+ *
+ *   start    store -> server -> exports -> write-back -> sockets -> metrics
+ *   stop     sockets closed, requests under way end -> write-back -> exports (disks to their files) -> store -> metrics
+ *
+ * It writes nowhere and knows no signals: who runs it does (src/cli/serve).
+ */
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { isDeepStrictEqual } from 'node:util';
+import { type Address, NbdServer, type NbdService, WriteBack } from '../nbd/index.ts';
+import { open, removeStore, type Store, TmemError, type TmemEventName } from '../zcache/index.ts';
+import type { InheritedSockets } from './activation.ts';
+import { readTls } from './certificates.ts';
+import { type ExportChanges, ExportSet } from './export-set.ts';
+import { type Health, HttpServer } from './http.ts';
+import { metricsText } from './metrics.ts';
+import type { ServeSettings } from './settings.ts';
+
+const REFUSED: TmemEventName = 'tmem:nbd:refused';
+
+/** What a reload changed, and what it could not. */
+export interface Reloaded extends ExportChanges {
+  readonly certificates: boolean;
+  /** Settings that were changed and take effect when the daemon starts again. */
+  readonly settingsNeedRestart: readonly string[];
+}
+
+/** Told while the daemon runs. */
+export interface DaemonEvents {
+  /** Cold pages of an export could not be written to its file; they stay in the store. */
+  writeBackFailed(exportName: string, error: unknown): void;
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly server: NbdService;
+  readonly exports: ExportSet;
+  readonly writeBack: WriteBack;
+}
+
+/** Settings that are not exports or certificates, which can change while it runs. */
+const FIXED = [
+  ...(['store', 'listen', 'threads', 'http'] as const),
+  ...(['handshakeTimeoutMs', 'connectionsMax'] as const),
+];
+
+export class Daemon {
+  readonly #parts: Parts;
+  #settings: ServeSettings;
+  readonly #http: HttpServer[] = [];
+  #status: Health['status'] = 'ok';
+  #refused = 0;
+  #changing: Promise<unknown> = Promise.resolve();
+  #stopped: Promise<unknown[]> | undefined;
+  readonly #addresses: Address[] = [];
+  readonly #httpAddresses: Address[] = [];
+
+  private constructor(settings: ServeSettings, parts: Parts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    subscribe(REFUSED, this.#countRefused);
+  }
+
+  /**
+   * Starts everything. When a step fails, those before it are undone: no socket, no lock, and no store that was made
+   * for this is left.
+   *
+   * @throws TmemError of settings, store and exports; the error of node:net that names the address
+   */
+  static async start(
+    settings: ServeSettings,
+    sockets: InheritedSockets,
+    events: DaemonEvents,
+  ): Promise<Daemon> {
+    const tls = settings.tls && readTls(settings.tls);
+    const undo: (() => unknown)[] = [];
+    try {
+      const store = open(settings.store);
+      undo.push(() => leave(store, settings));
+      const { handshakeTimeoutMs, connectionsMax } = settings;
+      const server = new NbdServer({
+        tls,
+        ...(handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs }),
+        ...(connectionsMax === undefined ? {} : { connectionsMax }),
+      });
+      undo.push(() => server.stop(0));
+      const exports = new ExportSet(store, server);
+      undo.push(() => exports.detach());
+      await exports.add(settings.exports);
+      const writeBack = new WriteBack(
+        store,
+        () => exports,
+        ({ name }, error) => events.writeBackFailed(name, error),
+      );
+      const daemon = new Daemon(settings, { store, server, exports, writeBack });
+      undo.push(() => daemon.#closeHttp());
+      await daemon.#listen(sockets);
+      writeBack.start();
+      return daemon;
+    } catch (error) {
+      // The server lets go of the exports before they are left.
+      const [storeStep, ...steps] = undo;
+      for (const step of steps) await step();
+      await storeStep?.();
+      throw error;
+    }
+  }
+
+  /** Where clients connect, with the ports that were chosen. */
+  get addresses(): readonly Address[] {
+    return this.#addresses;
+  }
+
+  get httpAddresses(): readonly Address[] {
+    return this.#httpAddresses;
+  }
+
+  get settings(): ServeSettings {
+    return this.#settings;
+  }
+
+  /** Whether the store was made by this daemon, and not found with what is in it. */
+  get isNewStore(): boolean {
+    return this.#parts.store.isNew;
+  }
+
+  health(): Health {
+    const { exports, server } = this.#parts;
+    return { status: this.#status, exports: exports.size, connections: server.connections };
+  }
+
+  /** Prometheus text. */
+  metrics(): string {
+    const { store, exports, server } = this.#parts;
+    const each = [...exports].map((exported) => exported.stats());
+    return metricsText(store.stats(), each, { connections: server.connections, refused: this.#refused });
+  }
+
+  /**
+   * Makes the daemon serve what other settings say, as far as that can change while it runs: exports that come, go or
+   * change their size, and certificates. What can fail comes first, and then nothing has changed.
+   *
+   * @throws TmemError as start; TMEM_ERR_CLOSED when the daemon is stopping
+   */
+  reload(settings: ServeSettings): Promise<Reloaded> {
+    return this.#oneByOne(async () => {
+      if (this.#status !== 'ok') throw new TmemError('TMEM_ERR_CLOSED', 'the daemon is stopping');
+      const before = this.#settings;
+      const isSecured = before.tls !== undefined && settings.tls !== undefined;
+      const tls = isSecured && settings.tls !== undefined ? readTls(settings.tls) : undefined;
+      const { server, exports } = this.#parts;
+      const changes = await exports.become(settings.exports);
+      if (tls !== undefined) server.replaceTls(tls);
+      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs: settings.drainTimeoutMs };
+      return {
+        ...changes,
+        certificates: tls !== undefined,
+        settingsNeedRestart: fixedChanges(before, settings),
+      };
+    });
+  }
+
+  /**
+   * Drains: takes no more connections and requests, lets those under way end within `drainTimeoutMs`, writes disks to
+   * their files and closes everything. The errors of exports that could not be written. It stops once, however often it
+   * is asked.
+   */
+  stop(): Promise<unknown[]> {
+    if (this.#status === 'ok') this.#status = 'draining';
+    this.#stopped ??= this.#oneByOne(async () => {
+      const { store, server, exports, writeBack } = this.#parts;
+      await server.stop(this.#settings.drainTimeoutMs);
+      await writeBack.stop();
+      const errors = await exports.close();
+      await this.#closeHttp();
+      store.close();
+      return errors;
+    });
+    return this.#stopped;
+  }
+
+  /** Changes wait for those before them. */
+  #oneByOne<Result>(change: () => Promise<Result>): Promise<Result> {
+    const result = this.#changing.then(change);
+    this.#changing = result.catch(() => {});
+    return result;
+  }
+
+  async #listen(sockets: InheritedSockets): Promise<void> {
+    const { listen, http } = this.#settings;
+    const { server } = this.#parts;
+    for (const address of [...sockets.nbd, ...listen]) this.#addresses.push(await server.listen(address));
+    const places = http === undefined ? sockets.http : [...sockets.http, http];
+    for (const address of places) {
+      const pages = new HttpServer({ metrics: () => this.metrics(), health: () => this.health() });
+      this.#httpAddresses.push(await pages.listen(address));
+      this.#http.push(pages);
+    }
+  }
+
+  async #closeHttp(): Promise<void> {
+    unsubscribe(REFUSED, this.#countRefused);
+    await Promise.all(this.#http.splice(0).map((pages) => pages.close()));
+  }
+
+  readonly #countRefused = (): void => {
+    this.#refused++;
+  };
+}
+
+/** Leaves a store; one that was made in vain is removed. */
+function leave(store: Store, { store: { name, directory } }: ServeSettings): void {
+  store.close();
+  if (name === undefined || !store.isNew) return;
+  try {
+    removeStore(name, { directory });
+  } catch (error) {
+    // Somebody else has found it meanwhile.
+    if (!TmemError.is(error)) throw error;
+  }
+}
+
+/** Names of the settings that differ and cannot change while the daemon runs. */
+function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
+  const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
+  const { tls: old } = before;
+  const { tls: now } = after;
+  const isAuthorityChange = (old?.authority === undefined) !== (now?.authority === undefined);
+  if ((old === undefined) !== (now === undefined)) changed.push('tls');
+  else if (old?.required !== now?.required) changed.push('tls.required');
+  else if (isAuthorityChange) changed.push('tls.authority');
+  return changed;
+}
