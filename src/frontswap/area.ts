@@ -85,8 +85,9 @@ export class FrontswapArea {
   }
 
   /**
-   * Fills both bitmaps from the store: every page there is accepted, and taken for dirty unless the area writes
-   * through. Only while no other thread uses the area.
+   * Fills both bitmaps from the store: every page there is accepted, and taken for dirty, also where the area writes
+   * through: who was killed in the middle of a write may have left an older page there. Only while no other thread
+   * uses the area.
    */
   rebuild(): void {
     this.map.clear();
@@ -246,7 +247,7 @@ export class FrontswapArea {
   #fillFromStore(): void {
     for (const { oid, index } of this.#pool?.walk() ?? []) {
       const offset = (this.#swizzle as Swizzle).offset(oid, index);
-      if (offset >= 0 && offset < this.slots) this.map.set(offset, this.writethrough ? CLEAN : DIRTY);
+      if (offset >= 0 && offset < this.slots) this.map.set(offset, DIRTY);
     }
   }
 

@@ -25,6 +25,8 @@ import type { Volume } from './volume.ts';
 import { Waiting } from './waiting.ts';
 import { WriteRequest } from './write-request.ts';
 
+const PAGE_BYTES = 4096;
+
 /** An extent's length has 32 bits in structured replies. */
 const STATUS_BYTES_MAX = 0xffff_f000;
 
@@ -210,7 +212,8 @@ export class Transmission {
       return;
     }
     const zeroed = this.#volume.zero(position, length, hole);
-    this.#answer(request, followed(zeroed, lasting, this.#volume, !hole));
+    const whole = position % PAGE_BYTES === 0 && length % PAGE_BYTES === 0;
+    this.#answer(request, followed(zeroed, lasting, this.#volume, !hole || !whole));
   }
 
   #readShort(request: RequestHeader, position: number, length: number): void {

@@ -29,7 +29,7 @@ export interface Volume {
   cache(position: number, length: number): Promise<void>;
   /** All that was written before, on whichever connection, lasts when this ends. */
   flush(): Promise<void>;
-  /** What was written `through`, zeroed or trimmed before lasts when this ends. */
+  /** What was written `through` before, and whole pages zeroed with holes or trimmed, last when this ends. */
   sync(): Promise<void>;
   /** What holds something and what is a hole; at most `extentsMax` extents. */
   allocation(position: number, length: number, extentsMax: number): readonly Extent[];

@@ -135,6 +135,22 @@ test('with writethrough the device has every page, and shrink writes nothing', a
   expect(await swap.shrink(5)).toBe(5);
 });
 
+test('with writethrough, what only the store had is not dropped by the next one that opens the area', async () => {
+  const backend = new MapFrontswapBackend();
+  const device = new MemoryDevice();
+  const opened = (): SwapDevice => {
+    const shim = new Frontswap();
+    shim.register(backend);
+    return new SwapDevice(shim.init(1, { slots: SLOTS, writethrough: true }), device);
+  };
+  const first = opened();
+  await first.write(0, page(1));
+  expect(await first.zero(0, 4096, false)).toBe(true); // in the store; on the device with the next flush
+  const second = opened();
+  expect(await second.shrink(0)).toBe(0);
+  expect(await read(second, 0)).toBe(0);
+});
+
 test('shrink leaves as many pages as it was told, and takes those first that were not used lately', async () => {
   const device = new MemoryDevice();
   const { area, swap } = bench(device, undefined, { slots: 1000 });
