@@ -129,8 +129,10 @@ export const ERROR_CODES = {
       'Lower memory, remove other stores, or enlarge it (Docker: --shm-size; else mount -o remount,size=…).',
   },
   TMEM_ERR_NO_KOFFI: {
-    meaning: 'Named stores need the optional package koffi, and it cannot be loaded here.',
-    advice: 'Install koffi; under --permission allow addons. Stores without a name work without it.',
+    meaning:
+      'Named stores, and servers with several threads, need the optional package koffi; it cannot be loaded here.',
+    advice:
+      'Install koffi; under --permission allow addons. Stores without a name, and one thread, work without it.',
   },
   TMEM_ERR_SAVED_FILE: {
     meaning: 'A file is no saved store this version reads: something else, truncated, damaged, or altered.',
@@ -148,6 +150,12 @@ export const ERROR_CODES = {
   TMEM_ERR_EXPORT_IN_USE: {
     meaning: 'The export of this store is being served already, by this process or another one.',
     advice: 'Serve it from one process (with several threads, if need be), or end the other one.',
+  },
+  TMEM_ERR_THREAD_DIED: {
+    meaning:
+      'A thread that served connections ended by accident; parts of its exports may stay locked for ever.',
+    advice:
+      'End the process and start it again: a named store and the backing files have what was acknowledged.',
   },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',

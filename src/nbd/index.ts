@@ -8,6 +8,7 @@ export type { ExportStatistics } from './export-statistics.ts';
 export type { Address } from './listener.ts';
 export { NbdServer, type NbdServerOptions } from './server.ts';
 export type { NbdService } from './service.ts';
+export { ThreadedNbdServer, type ThreadedNbdServerOptions } from './threaded-server.ts';
 export type { TlsOptions } from './tls.ts';
 export type { NbdExport, Volume } from './volume.ts';
 export type { VolumeCounters } from './volume-counters.ts';

@@ -23,7 +23,10 @@ const RECEIVE_BYTES = 256 * 1024;
 /** A client that is alive needs some round trips. */
 const HANDSHAKE_TIMEOUT_DEFAULT_MS = 10_000;
 
-const CONNECTIONS_DEFAULT_MAX = 4096;
+export const CONNECTIONS_DEFAULT_MAX = 4096;
+
+/** What requests under way get when the server stops. */
+export const GRACE_DEFAULT_MS = 5000;
 
 /** How often a server that ends connections looks whether they are quiet. */
 const LOOK_MS = 20;
@@ -92,9 +95,7 @@ export class NbdServer implements NbdService {
 
   /** @throws TmemError TMEM_ERR_SETTING if there is one of this name */
   async addExport(added: NbdExport): Promise<void> {
-    if (this.#exports.has(added.name)) {
-      throw new TmemError('TMEM_ERR_SETTING', `nbd: there is an export '${added.name}' already`);
-    }
+    if (this.#exports.has(added.name)) throw nameTaken(added.name);
     this.#exports.set(added.name, added);
   }
 
@@ -143,7 +144,7 @@ export class NbdServer implements NbdService {
     this.#tls?.replace(tls);
   }
 
-  async stop(graceMs = 5000): Promise<void> {
+  async stop(graceMs: number = GRACE_DEFAULT_MS): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
     for (const socket of this.#securing) socket.destroy();
@@ -251,6 +252,10 @@ export class NbdServer implements NbdService {
       },
     });
   }
+}
+
+export function nameTaken(name: string): TmemError {
+  return new TmemError('TMEM_ERR_SETTING', `nbd: there is an export '${name}' already`);
 }
 
 function nothing(): void {}

@@ -5,7 +5,13 @@
  */
 
 import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import {
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
 
 export interface TlsOptions {
   /** PEM: the server's certificate (with its chain) and key. */
@@ -23,15 +29,20 @@ export interface Upgrade {
   refused(reason: string): void;
 }
 
+/** @throws the error of node:tls, if certificate or key cannot be used */
+export function checkTls(tls: TlsOptions): void {
+  createSecureContext(contextOf(tls));
+}
+
 export class TlsUpgrades {
   readonly #server: Server;
   readonly #waiting = new Map<Socket, Upgrade>();
 
   /** @throws the error of node:tls, if certificate or key cannot be used */
-  constructor({ cert, key, ca }: TlsOptions) {
-    const clients = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+  constructor(tls: TlsOptions) {
+    const clients = tls.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
     // It listens nowhere: sockets are handed to it, and it does to them what it does to its own.
-    this.#server = createServer({ cert, key, minVersion: 'TLSv1.3', ...clients });
+    this.#server = createServer({ ...contextOf(tls), ...clients });
     this.#server.on('secureConnection', (socket) => this.#take(socket)?.secured(socket));
     this.#server.on('tlsClientError', (error, socket) => {
       socket.destroy();
@@ -42,8 +53,8 @@ export class TlsUpgrades {
   }
 
   /** Certificates for connections from now on. */
-  replace({ cert, key, ca }: TlsOptions): void {
-    this.#server.setSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
+  replace(tls: TlsOptions): void {
+    this.#server.setSecureContext(contextOf(tls));
   }
 
   /** Takes a socket whose client begins TLS now. It must have no listeners for data any more. */
@@ -69,6 +80,10 @@ export class TlsUpgrades {
     else this.#waiting.delete(socket);
     return upgrade;
   }
+}
+
+function contextOf({ cert, key, ca }: TlsOptions): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.3', ...(ca === undefined ? {} : { ca }) };
 }
 
 function ignored(): void {}
