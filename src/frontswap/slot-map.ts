@@ -2,15 +2,15 @@
  * The two bitmaps of a swap area, one bit a slot each: accepted (the store has the page) and dirty (newer than the
  * device).
  *
- *   header | d a | d a | d a | ... | dirty slots of each block of 4096
+ *   header | d a | d a | d a | ...                    | for each block of 4096 slots: accepted, dirty
  *            16 slots in a 32-bit word, the lowest first
  *
  * Both bits of a slot lie in one word, so that they change in one atomic step: a page may be dropped only if it is
  * clean at that very moment. `dirty` without `accepted` means nothing by itself, so it marks a page on its way out
  * (MOVING): not to be loaded, and stores are refused until it has gone.
  *
- * Looking for dirty slots passes over whole blocks, so that an area of 1 TiB without any is looked through in tens of
- * microseconds. A block's count is never too low: it is raised before a slot becomes dirty and lowered after it was.
+ * Looking for slots passes over blocks that have none, tens of nanoseconds each: an area of 1 TiB has 65,536. A block's
+ * counts are never too low: they are raised before a slot changes and lowered after.
  *
  * The memory is shared: several threads of a process use one area. It is allocated whole, 2 bits a slot (16 MiB for
  * an area of 256 GiB), but the operating system gives a page of it only when a slot in it is first used.
@@ -25,6 +25,11 @@ export type SlotState = typeof EMPTY | typeof CLEAN | typeof MOVING | typeof DIR
 const SLOTS_A_WORD = 16;
 const SLOTS_A_BLOCK = 4096;
 
+/** Counts of a block. */
+const ACCEPTED_COUNT = 0;
+const DIRTY_COUNT = 1;
+const COUNTS = 2;
+
 /** Header words: whether the area takes stores, and how many slots are accepted. */
 const ALIVE = 0;
 const PAGES = 1;
@@ -37,13 +42,13 @@ export class SlotMap {
   readonly memory: SharedArrayBuffer;
   readonly slots: number;
   readonly #words: Int32Array;
-  /** Word of the first block's count. */
+  /** Word of the first block's counts. */
   readonly #counts: number;
 
   /** Over shared memory of another thread's map, or over new memory: then all slots are empty. */
   constructor(slots: number, memory?: SharedArrayBuffer) {
     this.#counts = HEADER_WORDS + Math.ceil(slots / SLOTS_A_WORD);
-    const words = this.#counts + Math.ceil(slots / SLOTS_A_BLOCK);
+    const words = this.#counts + Math.ceil(slots / SLOTS_A_BLOCK) * COUNTS;
     this.slots = slots;
     this.memory = memory ?? new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT);
     this.#words = new Int32Array(this.memory);
@@ -88,7 +93,7 @@ export class SlotMap {
 
   /** The first slot from `from` on, before `end`, that is accepted; -1 if none is. */
   nextAccepted(from: number, end = this.slots): number {
-    return this.#next(from, end, ACCEPTED_BITS, (state) => state === CLEAN || state === DIRTY);
+    return this.#next(from, end, ACCEPTED_COUNT, ACCEPTED_BITS, isAccepted);
   }
 
   /** The first slot from `from` on, before `end`, that is not accepted; `end` if all are. */
@@ -104,57 +109,67 @@ export class SlotMap {
   }
 
   nextClean(from: number, end = this.slots): number {
-    return this.#next(from, end, ACCEPTED_BITS, (state) => state === CLEAN);
+    return this.#next(from, end, ACCEPTED_COUNT, ACCEPTED_BITS, (state) => state === CLEAN);
   }
 
   nextDirty(from: number, end = this.slots): number {
-    for (let at = from; at < end; ) {
-      const blockEnd = (Math.floor(at / SLOTS_A_BLOCK) + 1) * SLOTS_A_BLOCK;
-      if (Atomics.load(this.#words, this.#countOf(at)) !== 0) {
-        const found = this.#next(at, Math.min(end, blockEnd), DIRTY_BITS, (state) => state === DIRTY);
-        if (found !== -1) return found;
-      }
-      at = blockEnd;
-    }
-    return -1;
+    return this.#next(from, end, DIRTY_COUNT, DIRTY_BITS, (state) => state === DIRTY);
   }
 
   /** The state found; `to` was written if that was `from`, or if no `from` is asked for. */
   #swap(slot: number, from: SlotState | undefined, to: SlotState): SlotState {
     const word = wordOf(slot);
     const shift = shiftOf(slot);
-    let counted = false;
+    let raisedFor: SlotState | undefined;
     // Bounded by other threads' progress: each turn that fails means that a slot of this word was changed.
     for (let seen = Atomics.load(this.#words, word); ; ) {
       const state = ((seen >>> shift) & 3) as SlotState;
-      if (state === to || (from !== undefined && state !== from)) {
-        if (counted) this.#count(slot, -1);
-        return state;
+      if (raisedFor !== undefined && raisedFor !== state) {
+        this.#count(slot, raisedFor, to, -1);
+        raisedFor = undefined;
       }
-      if (to === DIRTY && !counted) {
-        this.#count(slot, 1);
-        counted = true;
-      }
+      if (state === to || (from !== undefined && state !== from)) return state;
+      if (raisedFor === undefined) this.#count(slot, state, to, 1);
+      raisedFor = state;
       const found = Atomics.compareExchange(this.#words, word, seen, (seen & ~(3 << shift)) | (to << shift));
       if (found === seen) {
         const change = (to & 1) - (state & 1);
         if (change !== 0) Atomics.add(this.#words, PAGES, change);
-        if (state === DIRTY) this.#count(slot, -1);
+        this.#count(slot, to, state, -1);
         return state;
       }
       seen = found;
     }
   }
 
-  #count(slot: number, dirty: number): void {
-    Atomics.add(this.#words, this.#countOf(slot), dirty);
+  /** Adds to the counts of what a slot is (or was) in state `to` and not in state `from`. */
+  #count(slot: number, from: SlotState, to: SlotState, change: 1 | -1): void {
+    const counts = this.#counts + Math.floor(slot / SLOTS_A_BLOCK) * COUNTS;
+    if (isAccepted(to) && !isAccepted(from)) Atomics.add(this.#words, counts + ACCEPTED_COUNT, change);
+    if (to === DIRTY && from !== DIRTY) Atomics.add(this.#words, counts + DIRTY_COUNT, change);
   }
 
-  #countOf(slot: number): number {
-    return this.#counts + Math.floor(slot / SLOTS_A_BLOCK);
+  /** The first slot from `from` on, before `end`, that matches, in blocks whose count says that there may be one. */
+  #next(
+    from: number,
+    end: number,
+    count: number,
+    bits: number,
+    matches: (state: SlotState) => boolean,
+  ): number {
+    const words = this.#words;
+    const blocks = Math.ceil(end / SLOTS_A_BLOCK);
+    for (let block = Math.floor(from / SLOTS_A_BLOCK); block < blocks; block++) {
+      // A plain read, several times as fast: what was counted before this call began is seen, more need not be.
+      if (words[this.#counts + block * COUNTS + count] === 0) continue;
+      const first = block * SLOTS_A_BLOCK;
+      const found = this.#nextIn(Math.max(from, first), Math.min(end, first + SLOTS_A_BLOCK), bits, matches);
+      if (found !== -1) return found;
+    }
+    return -1;
   }
 
-  #next(from: number, end: number, bits: number, matches: (state: SlotState) => boolean): number {
+  #nextIn(from: number, end: number, bits: number, matches: (state: SlotState) => boolean): number {
     let slot = from;
     while (slot < end) {
       const word = Atomics.load(this.#words, wordOf(slot));
@@ -168,6 +183,10 @@ export class SlotMap {
     }
     return -1;
   }
+}
+
+function isAccepted(state: SlotState): boolean {
+  return (state & 1) !== 0;
 }
 
 function wordOf(slot: number): number {
