@@ -28,6 +28,9 @@ export class ServingThread {
   readonly #exited = Promise.withResolvers<void>();
   readonly #onDeath: (error: TmemError) => void;
   #lastTask = 0;
+  #stopTask = 0;
+  /** Its last one. */
+  #stopTask: number | undefined;
   #connections = 0;
   #mayEnd = false;
   #hasEnded = false;
@@ -80,7 +83,9 @@ export class ServingThread {
   /** Ends when the thread has ended, in whichever way; throws what it could not do before. */
   async stop(graceMs: number): Promise<void> {
     try {
-      await this.perform({ kind: 'stop', graceMs });
+      const stopped = this.perform({ kind: 'stop', graceMs });
+      this.#stopTask = this.#lastTask;
+      await stopped;
     } finally {
       this.#mayEnd = true;
       await this.#exited.promise;
@@ -118,8 +123,12 @@ export class ServingThread {
         this.#connections--;
         break;
       case 'done': {
+        // Its end may be told in this very turn, before anyone who waits is.
+        if (message.id === this.#stopTask) this.#mayEnd = true;
         const waiting = this.#tasks.get(message.id);
         this.#tasks.delete(message.id);
+        // The end of the thread may be told right after this, before anybody who waits has run.
+        if (message.id === this.#stopTask) this.#mayEnd = true;
         if (message.error === undefined) waiting?.resolve();
         else waiting?.reject(receivedError(message.error));
         break;
