@@ -20,7 +20,7 @@ const BUFFERS_MAX = 4;
 export class DeviceSide {
   readonly #area: FrontswapArea;
   readonly #device: BackingDevice;
-  /** Called before these slots of the device change. */
+  /** Called before these slots of the device change, and again when they have (or may have) changed. */
   readonly #changing: (first: number, end: number) => void;
   /** Each holds a region. */
   readonly #buffers: Uint8Array[] = [];
@@ -41,8 +41,7 @@ export class DeviceSide {
     if (end % SLOT_BYTES !== 0) await this.writeBack(last, last + 1);
     // Should this fail in the middle, the store's page is the only one that is whole.
     for (let slot = first; slot <= last; slot++) this.#area.map.change(slot, CLEAN, DIRTY);
-    this.#changing(first, last + 1);
-    await this.#device.write(position, bytes);
+    await this.#change(first, last + 1, () => this.#device.write(position, bytes));
     for (let slot = first; slot <= last; slot++) {
       const from = Math.max(slot * SLOT_BYTES, position);
       const to = Math.min((slot + 1) * SLOT_BYTES, end);
@@ -58,8 +57,9 @@ export class DeviceSide {
       const buffer = this.#buffers.pop() ?? new Uint8Array(REGION_SLOTS * SLOT_BYTES);
       try {
         const pages = this.#collect(slot, end, buffer);
-        this.#changing(slot, slot + pages);
-        if (pages > 0) await this.#device.write(slot * SLOT_BYTES, buffer.subarray(0, pages * SLOT_BYTES));
+        const bytes = buffer.subarray(0, pages * SLOT_BYTES);
+        if (pages > 0)
+          await this.#change(slot, slot + pages, () => this.#device.write(slot * SLOT_BYTES, bytes));
         for (let i = 0; i < pages; i++) map.set(slot + i, CLEAN);
       } finally {
         if (this.#buffers.length < BUFFERS_MAX) this.#buffers.push(buffer);
@@ -70,8 +70,16 @@ export class DeviceSide {
   /** Makes whole slots from `first` to before `end` zeroes, on the device and in the store. */
   async zero(first: number, end: number): Promise<void> {
     const bytes = Math.min(end * SLOT_BYTES, this.#device.bytes) - first * SLOT_BYTES;
+    await this.#change(first, end, () => this.#device.zero(first * SLOT_BYTES, bytes));
+  }
+
+  async #change(first: number, end: number, work: () => Promise<void>): Promise<void> {
     this.#changing(first, end);
-    await this.#device.zero(first * SLOT_BYTES, bytes);
+    try {
+      await work();
+    } finally {
+      this.#changing(first, end);
+    }
   }
 
   /** Copies a run of dirty pages to `buffer`; how many. Marks without a page are taken back. */

@@ -19,6 +19,7 @@ import { type FrontswapArea, SLOT_BYTES } from './area.ts';
 import type { BackingDevice } from './backing-device.ts';
 import { type CleanPages, DeviceReads } from './device-reads.ts';
 import { DeviceSide } from './device-side.ts';
+import { DeviceSync } from './device-sync.ts';
 import { REGION_SLOTS, RegionLocks } from './region-locks.ts';
 
 const REGION_BYTES = REGION_SLOTS * SLOT_BYTES;
@@ -33,6 +34,7 @@ export interface SharedSwap {
   readonly locks: SharedArrayBuffer;
   readonly used: SharedArrayBuffer;
   readonly versions: SharedArrayBuffer | null;
+  readonly failed: SharedArrayBuffer | null;
 }
 
 export interface SwapDeviceOptions {
@@ -51,10 +53,8 @@ export class SwapDevice {
   /** A byte for each region: whether it was read or written since the hand of `moveOut` came by. */
   readonly #used: Uint8Array<SharedArrayBuffer>;
   readonly #page = new Uint8Array(SLOT_BYTES);
+  readonly #sync: DeviceSync | undefined;
   #hand = 0;
-  #syncing: Promise<void> | undefined;
-  #nextSync: Promise<void> | undefined;
-  #failed: unknown;
 
   constructor(area: FrontswapArea, device?: BackingDevice, { shared, clean }: SwapDeviceOptions = {}) {
     this.area = area;
@@ -64,12 +64,16 @@ export class SwapDevice {
       const reads = new DeviceReads(device, this.#locks, clean, shared?.versions ?? undefined);
       this.#reads = reads;
       this.#side = new DeviceSide(area, device, (first, end) => reads.changing(first, end));
+      this.#sync = new DeviceSync(device, shared?.failed ?? undefined);
     }
     this.#used = new Uint8Array(shared?.used ?? new SharedArrayBuffer(Math.ceil(area.slots / REGION_SLOTS)));
   }
 
   share(): SharedSwap {
-    return { locks: this.#locks.memory, used: this.#used.buffer, versions: this.#reads?.memory ?? null };
+    return {
+      ...{ locks: this.#locks.memory, used: this.#used.buffer },
+      ...{ versions: this.#reads?.memory ?? null, failed: this.#sync?.memory ?? null },
+    };
   }
 
   /** Stores what the store takes at once, from the start of `bytes` on; how many bytes. */
@@ -151,8 +155,16 @@ export class SwapDevice {
     }
   }
 
-  /** Makes bytes zeroes. With `hole` their space is given back; without, the store keeps pages of zeroes. */
-  async zero(position: number, length: number, hole: boolean): Promise<boolean> {
+  /**
+   * Makes bytes zeroes. With `hole` their space is given back; without, the store keeps pages of zeroes. `through` as
+   * for `write`; a hole is one on the device, too, in any case.
+   */
+  async zero(
+    position: number,
+    length: number,
+    hole: boolean,
+    through = this.area.writethrough,
+  ): Promise<boolean> {
     const end = position + length;
     let regions = 0;
     for (let at = position; at < end; ) {
@@ -160,9 +172,7 @@ export class SwapDevice {
       const to = Math.min(end, (region + 1) * REGION_BYTES);
       const from = at;
       const done = await this.#holding(region, () =>
-        hole
-          ? this.#zeroInRegion(from, to)
-          : this.#storeOrWrite(from, zeroes.subarray(0, to - from), 0, to - from),
+        hole ? this.#zeroInRegion(from, to, through) : this.#writeZeroes(from, to, through),
       );
       if (!done) return false;
       at = hole ? Math.max(to, this.#nextData(to, end)) : to;
@@ -206,17 +216,12 @@ export class SwapDevice {
   }
 
   /**
-   * What was written to the device before lasts when this ends. Calls that come while one runs share the next one.
+   * What was written to the device before lasts when this ends.
    *
    * @throws what the device throws, and from then on always: nobody can tell what a failed sync has lost
    */
-  sync(): Promise<void> {
-    if (this.#syncing === undefined) return this.#sync();
-    this.#nextSync ??= this.#syncing.then(nothing, nothing).then(() => {
-      this.#nextSync = undefined;
-      return this.#sync();
-    });
-    return this.#nextSync;
+  async sync(): Promise<void> {
+    await this.#sync?.sync();
   }
 
   /**
@@ -224,10 +229,12 @@ export class SwapDevice {
    * What is stored meanwhile may remain.
    *
    * @returns pages that remain
+   * @throws what the device throws, and as `sync` after one that failed: then the store's pages are the only ones
    */
   async shrink(target: number): Promise<number> {
     if (this.#side === undefined) return this.area.map.pages;
     const regions = this.#used.length;
+    let looks = 0;
     // Once around to find those in use, once more to take them all the same.
     for (let step = 0; step < 2 * regions && this.area.map.pages > target; ) {
       const next = this.area.map.nextAccepted(this.#hand * REGION_SLOTS);
@@ -237,6 +244,7 @@ export class SwapDevice {
       if (region === regions) this.#hand = 0;
       else if (this.#used[region] === 1) this.#used[region] = 0;
       else await this.#holding(region, () => this.#moveOut(region, target));
+      if (++looks % REGIONS_A_TURN === 0) await nextTurn();
     }
     return this.area.map.pages;
   }
@@ -300,7 +308,7 @@ export class SwapDevice {
   }
 
   /** Zeroes bytes of a region that is held. */
-  async #zeroInRegion(position: number, end: number): Promise<boolean> {
+  async #zeroInRegion(position: number, end: number, through: boolean): Promise<boolean> {
     const limit = this.device?.bytes ?? Number.POSITIVE_INFINITY;
     const first = Math.ceil(position / SLOT_BYTES);
     const last = end === limit ? Math.ceil(end / SLOT_BYTES) : Math.floor(end / SLOT_BYTES);
@@ -312,16 +320,25 @@ export class SwapDevice {
       }
     }
     const head = Math.min(first * SLOT_BYTES, end);
-    if (head > position && !(await this.#zeroPart(position, head))) return false;
+    if (head > position && !(await this.#zeroPart(position, head, through))) return false;
     const tail = Math.max(last * SLOT_BYTES, head);
-    return tail >= end || (await this.#zeroPart(tail, end));
+    return tail >= end || (await this.#zeroPart(tail, end, through));
   }
 
   /** Zeroes part of one slot; nothing to do where it has no page. */
-  async #zeroPart(position: number, end: number): Promise<boolean> {
+  async #zeroPart(position: number, end: number, through: boolean): Promise<boolean> {
     const slot = Math.floor(position / SLOT_BYTES);
     if (!this.area.holdsPage(slot) && !this.#isOnDevice(slot)) return true;
-    return await this.#storeOrWrite(position, zeroes.subarray(0, end - position), 0, end - position);
+    return await this.#writeZeroes(position, end, through);
+  }
+
+  /** Writes zeroes to bytes of a region that is held. */
+  async #writeZeroes(position: number, end: number, through: boolean): Promise<boolean> {
+    const bytes = zeroes.subarray(0, end - position);
+    if (!through || this.#side === undefined)
+      return await this.#storeOrWrite(position, bytes, 0, bytes.length);
+    await this.#side.write(position, bytes, true);
+    return true;
   }
 
   async #moveOut(region: number, target: number): Promise<void> {
@@ -329,30 +346,13 @@ export class SwapDevice {
     const end = Math.min((region + 1) * REGION_SLOTS, slots);
     const first = region * REGION_SLOTS;
     await this.#side?.writeBack(first, end);
+    this.#sync?.check();
     for (
       let slot = map.nextClean(first, end);
       slot !== -1 && map.pages > target;
       slot = map.nextClean(slot + 1, end)
     ) {
       this.area.dropClean(slot);
-    }
-  }
-
-  #sync(): Promise<void> {
-    const run = this.#syncDevice().finally(() => {
-      if (this.#syncing === run) this.#syncing = undefined;
-    });
-    this.#syncing = run;
-    return run;
-  }
-
-  async #syncDevice(): Promise<void> {
-    if (this.#failed !== undefined) throw this.#failed;
-    try {
-      await this.device?.flush();
-    } catch (error) {
-      this.#failed = error;
-      throw error;
     }
   }
 
@@ -371,5 +371,3 @@ export class SwapDevice {
     return Math.min(slot * SLOT_BYTES, end);
   }
 }
-
-function nothing(): void {}

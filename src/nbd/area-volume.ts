@@ -84,9 +84,9 @@ export class AreaVolume implements Volume {
     return written;
   }
 
-  async zero(position: number, length: number, hole: boolean): Promise<boolean> {
+  async zero(position: number, length: number, hole: boolean, through: boolean): Promise<boolean> {
     this.counters.zeroes++;
-    const zeroed = await this.#swap.zero(position, length, hole);
+    const zeroed = await this.#swap.zero(position, length, hole, through || undefined);
     this.#countRefused();
     return zeroed;
   }

@@ -25,8 +25,6 @@ import type { Volume } from './volume.ts';
 import { Waiting } from './waiting.ts';
 import { WriteRequest } from './write-request.ts';
 
-const PAGE_BYTES = 4096;
-
 /** An extent's length has 32 bits in structured replies. */
 const STATUS_BYTES_MAX = 0xffff_f000;
 
@@ -211,9 +209,8 @@ export class Transmission {
       this.#replies.plain(request, ERROR.ENOTSUP);
       return;
     }
-    const zeroed = this.#volume.zero(position, length, hole);
-    const whole = position % PAGE_BYTES === 0 && length % PAGE_BYTES === 0;
-    this.#answer(request, followed(zeroed, lasting, this.#volume, !hole || !whole));
+    const zeroed = this.#volume.zero(position, length, hole, lasting);
+    this.#answer(request, followed(zeroed, lasting, this.#volume));
   }
 
   #readShort(request: RequestHeader, position: number, length: number): void {
@@ -255,14 +252,9 @@ export class Transmission {
   }
 }
 
-/** `work`, and after it what makes it last; `dirty`: it may have been left in memory. */
-async function followed(
-  work: Promise<unknown>,
-  lasting: boolean,
-  volume: Volume,
-  dirty = false,
-): Promise<unknown> {
+/** `work`, and after it what makes it last. */
+async function followed(work: Promise<unknown>, lasting: boolean, volume: Volume): Promise<unknown> {
   const result = await work;
-  if (lasting && result !== false) await (dirty ? volume.flush() : volume.sync());
+  if (lasting && result !== false) await volume.sync();
   return result;
 }

@@ -21,15 +21,15 @@ export interface Volume {
   writeNow(position: number, bytes: Uint8Array): number;
   /** `through`: lasting after the next `sync`. The bytes must stay as they are until this ends. False: it is full. */
   write(position: number, bytes: Uint8Array, through: boolean): Promise<boolean>;
-  /** With `hole` the space may be given back. False: it is full. */
-  zero(position: number, length: number, hole: boolean): Promise<boolean>;
+  /** With `hole` the space may be given back. `through` as for `write`. False: it is full. */
+  zero(position: number, length: number, hole: boolean, through: boolean): Promise<boolean>;
   /** The content of whole slots of 4096 bytes is not needed any more. */
   trim(position: number, length: number): Promise<void>;
   /** The content will be read soon. */
   cache(position: number, length: number): Promise<void>;
   /** All that was written before, on whichever connection, lasts when this ends. */
   flush(): Promise<void>;
-  /** What was written `through` before, and whole pages zeroed with holes or trimmed, last when this ends. */
+  /** What was written or zeroed `through`, or trimmed, before lasts when this ends. */
   sync(): Promise<void>;
   /** What holds something and what is a hole; at most `extentsMax` extents. */
   allocation(position: number, length: number, extentsMax: number): readonly Extent[];

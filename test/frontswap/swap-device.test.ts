@@ -249,6 +249,106 @@ test('a sync that failed once is a failure for all that come after', async () =>
   await expect(swap.flush()).rejects.toThrow('lost');
 });
 
+test('after a sync that failed no page leaves the store, in no thread', async () => {
+  const device = new MemoryDevice();
+  const { area, swap } = bench(device);
+  const other = new SwapDevice(area, device, { shared: swap.share() });
+  await swap.write(4096, page(1));
+  await swap.flush();
+  await swap.write(4096, page(2));
+  const kept = device.flush;
+  device.flush = () => Promise.reject(new Error('lost'));
+  await expect(swap.flush()).rejects.toThrow('lost');
+  device.flush = kept;
+  for (const each of [swap, other]) {
+    await expect(each.shrink(0)).rejects.toMatchObject({ code: 'TMEM_ERR_BACKING_FILE' });
+    await expect(each.sync()).rejects.toMatchObject({ code: 'TMEM_ERR_BACKING_FILE' });
+    expect(area.holdsPage(1)).toBe(true);
+    expect(await read(each, 1)).toBe(2);
+  }
+});
+
+test.each<[string, Partial<AreaOptions>, boolean | undefined]>([
+  ['of an area that writes through', { writethrough: true }, undefined],
+  ['that are asked to', {}, true],
+])('zeroes %s are on the device when they are done, parts of pages, too', async (_, options, through) => {
+  for (const hole of [false, true]) {
+    const device = new MemoryDevice();
+    const { swap } = bench(device, undefined, options);
+    await swap.write(0, new Uint8Array(3 * 4096).fill(7));
+    await swap.flush();
+    await swap.write(4096, page(8), through);
+    expect(await swap.zero(100, 2 * 4096, hole, through)).toBe(true);
+    const want = new Uint8Array(3 * 4096).fill(7).fill(0, 100, 100 + 2 * 4096);
+    const out = new Uint8Array(3 * 4096);
+    await device.read(0, out);
+    expect(out).toEqual(want);
+    await swap.read(0, out);
+    expect(out).toEqual(want);
+  }
+});
+
+test('a page that was read from the device while it changed there is not kept', async () => {
+  const device = new MemoryDevice();
+  const clean = new Map<number, Uint8Array>();
+  const shim = new Frontswap();
+  shim.register(new MapFrontswapBackend(() => true));
+  const area = shim.init(1, { slots: SLOTS });
+  const swap = new SwapDevice(area, device, {
+    clean: {
+      get: (slot, out) => {
+        const kept = clean.get(slot);
+        if (kept !== undefined) out.set(kept);
+        return kept !== undefined;
+      },
+      put: (slot, kept) => void clean.set(slot, Uint8Array.from(kept)),
+      drop: (slot) => void clean.delete(slot),
+    },
+  });
+  await swap.write(4096, page(1));
+  // The read begins when the write has begun, is served before it, and ends after it.
+  const { write } = device;
+  let reading: Promise<number> | undefined;
+  let end = () => {};
+  device.write = async (position, bytes) => {
+    const { read: readOld } = device;
+    device.read = async (from, out) => {
+      await readOld.call(device, from, out);
+      await new Promise<void>((resolve) => {
+        end = resolve;
+      });
+    };
+    reading = read(swap, 1);
+    await Promise.resolve();
+    device.read = readOld;
+    await write.call(device, position, bytes);
+  };
+  await swap.write(4096, page(2));
+  device.write = write;
+  end();
+  expect(await reading).toBe(1); // allowed: the write was under way
+  expect(await read(swap, 1)).toBe(2);
+});
+
+test('moving pages out lets others have a turn now and then', async () => {
+  const slots = 64 * 256;
+  const { swap, area } = bench(new MemoryDevice(), undefined, { slots });
+  for (let slot = 0; slot < slots; slot += 64) await swap.write(slot * 4096, page(1));
+  await swap.flush();
+  let turns = 0;
+  let goesOn = true;
+  const turn = () => {
+    turns++;
+    if (goesOn) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await swap.shrink(0);
+  goesOn = false;
+  expect(area.map.pages).toBe(0);
+  // Twice around 256 regions.
+  expect(turns).toBeGreaterThan(3);
+});
+
 test('a refused page whose write fails is an error for its writer', async () => {
   const device = new MemoryDevice();
   const { swap } = bench(device, () => true);
