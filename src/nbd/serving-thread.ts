@@ -28,8 +28,6 @@ export class ServingThread {
   readonly #exited = Promise.withResolvers<void>();
   readonly #onDeath: (error: TmemError) => void;
   #lastTask = 0;
-  #stopTask = 0;
-  /** Its last one. */
   #stopTask: number | undefined;
   #connections = 0;
   #mayEnd = false;
@@ -87,7 +85,6 @@ export class ServingThread {
       this.#stopTask = this.#lastTask;
       await stopped;
     } finally {
-      this.#mayEnd = true;
       await this.#exited.promise;
     }
   }
@@ -127,8 +124,6 @@ export class ServingThread {
         if (message.id === this.#stopTask) this.#mayEnd = true;
         const waiting = this.#tasks.get(message.id);
         this.#tasks.delete(message.id);
-        // The end of the thread may be told right after this, before anybody who waits has run.
-        if (message.id === this.#stopTask) this.#mayEnd = true;
         if (message.error === undefined) waiting?.resolve();
         else waiting?.reject(receivedError(message.error));
         break;

@@ -24,7 +24,7 @@ import { ServingThread } from './serving-thread.ts';
 import type { Task } from './thread-messages.ts';
 import { checkTls, type TlsOptions } from './tls.ts';
 
-/** Far more than help: connections are spread over them, and each takes a slot of the store and 10 MiB. */
+/** Far more than help: connections are spread over them, and each takes a slot of the store and 20 MiB. */
 const THREADS_MAX = 64;
 
 export interface ThreadedNbdServerOptions extends NbdServerOptions {
