@@ -4,11 +4,12 @@
  *   free frames   0 .. low: move until high are free      low .. : do nothing
  *
  * Short is what an export's own limit or the whole store has little left of; frames of ephemeral pages count as free,
- * they are evicted first anyway. Of an export's pages those go that were not read or written since the policy came by
- * last (`SwapDevice.shrink`). One thread of a process runs it.
+ * they are evicted first anyway, and while the store must not grow (memory pressure) what it does not have does not
+ * count at all: then pages move, and the shrinker can give their frames back to the system. Of an export's pages those
+ * go that were not read or written since the policy came by last (`SwapDevice.shrink`). One thread of a process runs it.
  */
 
-import type { Store } from '../zcache/index.ts';
+import { publish, type Store } from '../zcache/index.ts';
 import type { AreaExport } from './area-export.ts';
 
 const FRAME_BYTES = 4096;
@@ -28,7 +29,7 @@ export class WriteBack {
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  /** `onError`: writing to the file of an export failed; its pages stay in the store. */
+  /** `onError`: pages of an export could not be moved, as when its file cannot be written to; they stay in the store. */
   constructor(
     store: Store,
     exports: () => Iterable<AreaExport>,
@@ -41,9 +42,11 @@ export class WriteBack {
 
   start(): void {
     this.#timer = setTimeout(() => {
-      this.#running = this.step().then(() => {
-        if (!this.#stopped) this.start();
-      });
+      this.#running = this.step()
+        .catch((error) => publish('tmem:nbd:write-back-failed', () => ({ error })))
+        .finally(() => {
+          if (!this.#stopped && !this.#store.closed) this.start();
+        });
     }, LOOK_MS);
     this.#timer.unref();
   }
@@ -57,9 +60,8 @@ export class WriteBack {
 
   /** Looks once, and moves what has to move. */
   async step(): Promise<void> {
-    const stats = this.#store.stats();
-    const { frames_total, frames_free } = stats.store;
-    const short = missing(frames_total, frames_free + stats.zbud.curr_raw_pages);
+    const { frames, available } = this.#store.room();
+    const short = missing(frames, available);
     const movable = [...this.#exports()].filter(
       ({ swap }) => swap.device !== undefined && swap.area.map.pages > 0,
     );
@@ -72,13 +74,13 @@ export class WriteBack {
 
   /** Moves pages of an export until `frames` frames have become free, or more if its own limit asks for it. */
   async #move(exported: AreaExport, frames: number): Promise<void> {
-    const { mem_used_total, mem_limit } = exported.stats();
-    const limit = mem_limit / FRAME_BYTES;
-    const used = mem_used_total / FRAME_BYTES;
-    const wanted = Math.max(frames, mem_limit === 0 ? 0 : missing(limit, limit - used));
-    if (wanted === 0 || used === 0) return;
-    const { pages } = exported.swap.area.map;
     try {
+      const { mem_used_total, mem_limit } = exported.stats();
+      const limit = mem_limit / FRAME_BYTES;
+      const used = mem_used_total / FRAME_BYTES;
+      const wanted = Math.max(frames, mem_limit === 0 ? 0 : missing(limit, limit - used));
+      if (wanted === 0 || used === 0) return;
+      const { pages } = exported.swap.area.map;
       await exported.swap.shrink(Math.max(0, Math.floor(pages - (wanted * pages) / used)));
     } catch (error) {
       this.#onError(exported, error);

@@ -71,6 +71,8 @@ export interface TmemEvents {
   'tmem:nbd:closed': { export: string | null; peer: string; reason: string };
   /** A client of the NBD server was not let in: no TLS, a wrong certificate, too many connections. */
   'tmem:nbd:refused': { peer: string; reason: string };
+  /** Moving cold pages of exports to their files failed as a whole; it is tried again soon. */
+  'tmem:nbd:write-back-failed': { error: unknown };
   /** A front end got another backend; `previous` is the old one. */
   'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };
 }
@@ -100,6 +102,7 @@ const CHANNELS = {
   'tmem:nbd:serving': channel('tmem:nbd:serving'),
   'tmem:nbd:closed': channel('tmem:nbd:closed'),
   'tmem:nbd:refused': channel('tmem:nbd:refused'),
+  'tmem:nbd:write-back-failed': channel('tmem:nbd:write-back-failed'),
   'tmem:backend:replaced': channel('tmem:backend:replaced'),
 } as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
 

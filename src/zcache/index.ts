@@ -21,6 +21,7 @@ export { type Draft, open, openDraft, openForLooking } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
+export type { Room } from './room.ts';
 export { type RestoreOptions, type RestoreResult, restoreStore } from './save/restore-store.ts';
 export { type SaveOptions, type SaveResult, saveStore } from './save/save-store.ts';
 export type { StoreOptions, StoreSettings } from './settings.ts';

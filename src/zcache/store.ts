@@ -14,6 +14,7 @@ import { publish } from './events.ts';
 import { openClient } from './open-client.ts';
 import type { ClientOptions } from './options.ts';
 import { rawStore } from './raw.ts';
+import { type Room, roomOf } from './room.ts';
 import type { StoreSettings } from './settings.ts';
 import { type StoreStatistics, storeStatistics } from './statistics.ts';
 import { threadEnded, watchThreads } from './threads.ts';
@@ -159,6 +160,12 @@ export class Store {
       if (most > 0) given += this.#arenas.run(arena, () => arena.wasm.giveBack(most)) >>> 0;
     }
     return given;
+  }
+
+  /** How much room there is for persistent pages. */
+  room(): Room {
+    this.#arenas.check();
+    return roomOf(this.#arenas.all);
   }
 
   /** A snapshot of all counters, of the store, its clients and their pools. */

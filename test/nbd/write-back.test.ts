@@ -1,6 +1,10 @@
 // Cold pages move to the file while memory is short; what is in use stays.
-import { expect, test } from 'vitest';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { AreaExport } from '../../src/nbd/index.ts';
 import { WriteBack } from '../../src/nbd/write-back.ts';
+import { Oid, open, type Store, type StoreOptions } from '../../src/zcache/index.ts';
+import { arenasOf } from '../../src/zcache/store.ts';
 import { type Bench, newBench, newFile, newFolder } from './bench.ts';
 import { Client } from './client.ts';
 import { randomFrom } from './rounds.ts';
@@ -47,6 +51,92 @@ test.each([
     expect((await client.read(i * 4096, 4096)).equals(noise(i < 10 ? 5000 + i : i))).toBe(true);
   }
   await client.close();
+});
+
+/** A swap export of a store that is made for it, without a server. */
+async function newSwap(settings: Partial<StoreOptions>): Promise<{ store: Store; exported: AreaExport }> {
+  const file = newFile(newFolder(), 32 * MiB);
+  const store = open({ memory: '8 MiB', incompressible: 'store', ...settings });
+  const exported = await AreaExport.open(store, { name: 'one', kind: 'swap', file });
+  onTestFinished(async () => {
+    if (!store.closed) await exported.close();
+    store.close();
+  });
+  return { store, exported };
+}
+
+/** Writes pages until one is refused; how many the store took. */
+function fillStore({ volume }: AreaExport, first = 0): number {
+  let pages = first;
+  while (volume.writeNow(pages * 4096, noise(pages)) === 4096) pages++;
+  return pages - first;
+}
+
+test('while the store must not grow pages move out of what it has', async () => {
+  const { store, exported } = await newSwap({ memory: '64 MiB' });
+  for (let i = 0; i < 200; i++) exported.volume.writeNow(i * 4096, noise(i));
+  const [arena] = arenasOf(store).all;
+  arena.setWord(arena.layout.H_GROWTH_STOPPED, 1);
+  const pages = 200 + fillStore(exported, 200);
+  const policy = new WriteBack(
+    store,
+    () => [exported],
+    () => {},
+  );
+  await policy.step();
+  expect(exported.swap.area.map.pages).toBeLessThan(pages);
+  expect(fillStore(exported, pages)).toBeGreaterThan(0);
+});
+
+test('persistent pages count as such, whatever memory they are in', async () => {
+  const { store, exported } = await newSwap({ persistentPam: 'zbud', incompressible: 'refuse' });
+  const text = (i: number) => Buffer.alloc(4096, `${i} text that compresses `);
+  let pages = 0;
+  while (exported.volume.writeNow(pages * 4096, text(pages)) === 4096) pages++;
+  const policy = new WriteBack(
+    store,
+    () => [exported],
+    () => {},
+  );
+  await policy.step();
+  expect(exported.swap.area.map.pages).toBeLessThan(pages);
+});
+
+test('ephemeral pages count as room, raw ones, too', async () => {
+  const { store, exported } = await newSwap({});
+  for (let i = 0; i < 100; i++) exported.volume.writeNow(i * 4096, noise(i));
+  const cache = store.client('cache').pool('hot', { kind: 'ephemeral', pam: 'raw' });
+  for (let i = 0; i < 3000; i++) cache.put(Oid.fromNumbers(1), i, noise(i));
+  expect(store.stats().store.frames_free).toBeLessThan(100);
+  const policy = new WriteBack(
+    store,
+    () => [exported],
+    () => {},
+  );
+  await policy.step();
+  expect(exported.swap.area.map.pages).toBe(100);
+});
+
+test('a step that fails as a whole is told, and the policy goes on', async () => {
+  const { store, exported } = await newSwap({});
+  const failures: unknown[] = [];
+  const listen = (event: unknown) => failures.push(event);
+  subscribe('tmem:nbd:write-back-failed', listen);
+  onTestFinished(() => void unsubscribe('tmem:nbd:write-back-failed', listen));
+  let looks = 0;
+  const policy = new WriteBack(
+    store,
+    () => {
+      if (++looks === 1) throw new Error('once');
+      return [exported];
+    },
+    () => {},
+  );
+  policy.start();
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(1), 20_000);
+  expect(failures).toMatchObject([{ error: { message: 'once' } }]);
+  store.close();
+  await policy.stop();
 });
 
 test('with room nothing moves', async () => {
