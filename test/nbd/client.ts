@@ -228,12 +228,13 @@ export class Client {
     const header = await this.stream.read(16);
     if (header === undefined) return false;
     if (header.readUInt32BE(0) !== 0x67446698) throw new Error('no simple reply');
-    const awaited = this.#take(header.readBigUInt64BE(8));
+    const cookie = header.readBigUInt64BE(8);
+    const request = this.#awaited.get(cookie)?.request;
     const error = header.readUInt32BE(4);
-    const bytes = error === 0 && awaited.request.type === CMD.READ ? Number(awaited.request.length) : 0;
+    const bytes = error === 0 && request?.type === CMD.READ ? Number(request.length) : 0;
     const data = await this.stream.read(bytes);
     if (data === undefined) return false;
-    awaited.resolve({ error, data, chunks: [] });
+    this.#take(cookie).resolve({ error, data, chunks: [] });
     return true;
   }
 

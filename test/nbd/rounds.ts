@@ -8,9 +8,9 @@ import { expect } from 'vitest';
 import { CMD, CMD_FLAG, ERROR } from '../../src/nbd/protocol.ts';
 import type { Client } from './client.ts';
 
-const BLOCK = 512;
+export const BLOCK = 512;
 /** Content of a block that holds zeroes, or was never written. */
-const ZERO = 0;
+export const ZERO = 0;
 
 export function randomFrom(seed: number): (below: number) => number {
   let state = seed >>> 0;
@@ -23,7 +23,7 @@ export function randomFrom(seed: number): (below: number) => number {
 }
 
 /** Block `block` as write `id` writes it: some compress, some do not. */
-function contentOf(id: number, block: number): Buffer {
+export function contentOf(id: number, block: number): Buffer {
   const bytes = Buffer.alloc(BLOCK, id & 0xff);
   if (id === ZERO) return bytes;
   if (id % 3 !== 0) {
@@ -33,6 +33,12 @@ function contentOf(id: number, block: number): Buffer {
   bytes.writeUInt32BE(id, 0);
   bytes.writeUInt32BE(block, 4);
   return bytes;
+}
+
+/** Which write a block holds; undefined: none of this block, or several. */
+export function idIn(bytes: Buffer, block: number): number | undefined {
+  const id = bytes.readUInt32BE(4) === block ? bytes.readUInt32BE(0) : ZERO;
+  return bytes.equals(contentOf(id, block)) ? id : undefined;
 }
 
 interface Touch {
@@ -150,8 +156,8 @@ export class Rounds {
     for (let at = 0; at < bytes.length; at += BLOCK) {
       const block = first + at / BLOCK;
       const found = bytes.subarray(at, at + BLOCK);
-      const id = found.readUInt32BE(4) === block ? found.readUInt32BE(0) : ZERO;
-      if (!found.equals(contentOf(id, block))) expect.fail(`block ${block} is torn or of another place`);
+      const id = idIn(found, block);
+      if (id === undefined) expect.fail(`block ${block} is torn or of another place`);
       const allowed = this.model[block]!;
       const touched = touches.some((touch) => touch.id === id && touch.first <= block && block < touch.end);
       if (!allowed.has(id) && !touched) {
