@@ -16,6 +16,8 @@ import type { NbdExport } from './volume.ts';
 /** Replies to options that the client does not read: above this it is not treated any better. */
 const UNREAD_OPTION_BYTES_MAX = 2 ** 20;
 
+const CLIENT_GONE = 'the client is gone';
+
 /** What a connection tells the server that has it. */
 export interface ConnectionEvents {
   /** The client chose an export. */
@@ -32,12 +34,17 @@ export class Connection {
   readonly #pool: BufferPool;
   #negotiation: Negotiation | undefined;
   #transmission: Transmission | undefined;
+  /** To options; those that come together are answered in one write. */
+  #replies: Buffer[] = [];
+  #replyBytes = 0;
   #output: Output | undefined;
   /** Input that has to wait. */
   #held: Buffer | undefined;
   #turnIsDue = false;
   #reason: string | undefined;
   #left = false;
+  /** The client sends nothing more, and may still read. */
+  #inputEnded = false;
   #socketClosed = false;
   #toldClosed = false;
 
@@ -52,9 +59,13 @@ export class Connection {
     this.#socket = socket;
     this.#pool = pool;
     this.#events = events;
+    // A client that has closed its side gets the replies to what it asked before.
+    socket.allowHalfOpen = true;
+    socket.on('end', this.#onEnd);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
-    this.#negotiation = new Negotiation(catalogue, (bytes) => this.#sendOption(bytes), secured);
+    this.#negotiation = new Negotiation(catalogue, (bytes) => this.#addReply(bytes), secured);
+    this.#sendReplies();
   }
 
   /** Input from the socket. The bytes may be overwritten after. */
@@ -92,6 +103,7 @@ export class Connection {
     let rest = bytes;
     if (this.#negotiation !== undefined) {
       rest = rest.subarray(this.#negotiation.take(rest));
+      this.#sendReplies();
       const { outcome, noZeroes } = this.#negotiation;
       if (outcome === undefined) return rest;
       this.#negotiation = undefined;
@@ -116,6 +128,8 @@ export class Connection {
 
   #leave(noZeroes: boolean): void {
     this.#left = true;
+    this.#socket.allowHalfOpen = false;
+    this.#socket.off('end', this.#onEnd);
     this.#socket.off('error', this.#onError);
     this.#socket.off('close', this.#onClose);
     this.#events.startTls(noZeroes);
@@ -147,12 +161,15 @@ export class Connection {
   }
 
   #endIfDone(): void {
-    const transmission = this.#transmission;
-    if (transmission === undefined || !transmission.idle) return;
-    if (transmission.ending === undefined) return;
-    this.#output?.flush();
-    if (transmission.ending === 'disconnect') this.finish('disconnected');
-    else this.end(transmission.ending);
+    const { ending, idle = true, settled = true } = this.#transmission ?? {};
+    if (ending !== undefined && idle) {
+      this.#output?.flush();
+      if (ending === 'disconnect') this.finish('disconnected');
+      else this.end(ending);
+    } else if (this.#inputEnded && settled && this.#held === undefined) {
+      this.#output?.flush();
+      this.finish(CLIENT_GONE);
+    }
   }
 
   /** Ends once everything has been sent. */
@@ -161,15 +178,29 @@ export class Connection {
     this.#socket.destroySoon();
   }
 
-  #sendOption(bytes: Buffer): void {
-    if (!this.#socket.writable) return;
-    this.#socket.write(bytes);
-    if (this.#socket.writableLength > UNREAD_OPTION_BYTES_MAX) this.end('replies to options are not read');
+  #addReply(bytes: Buffer): boolean {
+    if (!this.#socket.writable) return false;
+    this.#replies.push(bytes);
+    this.#replyBytes += bytes.length;
+    if (this.#replyBytes + this.#socket.writableLength <= UNREAD_OPTION_BYTES_MAX) return true;
+    this.end('replies to options are not read');
+    return false;
+  }
+
+  #sendReplies(): void {
+    if (this.#replyBytes > 0 && this.#socket.writable) this.#socket.write(Buffer.concat(this.#replies));
+    this.#replies = [];
+    this.#replyBytes = 0;
   }
 
   readonly #sink = (bytes: Buffer, sent: () => void): void => {
     if (this.#socket.writable) this.#socket.write(bytes, sent);
     else sent();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#inputEnded = true;
+    this.#endIfDone();
   };
 
   readonly #onError = (error: Error): void => {
@@ -186,6 +217,6 @@ export class Connection {
   #tellClosed(): void {
     if (!this.#socketClosed || this.#toldClosed || this.#transmission?.settled === false) return;
     this.#toldClosed = true;
-    this.#events.closed(this.#reason ?? 'the client is gone');
+    this.#events.closed(this.#reason ?? CLIENT_GONE);
   }
 }

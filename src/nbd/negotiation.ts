@@ -8,7 +8,8 @@
  * Rules it keeps:
  * - each option gets its reply, also one that nobody knows; its data is skipped then;
  * - before TLS, where it is required, nothing is told of exports;
- * - what was negotiated before TLS is forgotten, and bytes that came before it are not taken for what came after.
+ * - what was negotiated before TLS is forgotten, and bytes that came before it are not taken for what came after;
+ * - it ends as soon as a reply cannot be sent.
  */
 
 import type { ReplyMode } from './messages.ts';
@@ -63,7 +64,7 @@ export type Outcome =
 export class Negotiation {
   readonly #catalogue: Catalogue;
   readonly #secured: boolean;
-  readonly #send: (bytes: Buffer) => void;
+  readonly #sink: (bytes: Buffer) => boolean;
   /** What is being collected: client flags, an option's header, or its data. */
   #collected = Buffer.alloc(OPTION_HEADER_BYTES);
   #collectedBytes = 0;
@@ -78,15 +79,22 @@ export class Negotiation {
   #allocationOf: NbdExport | undefined;
   #outcome: Outcome | undefined;
 
-  /** `secured`: on TLS, where the greeting has been exchanged before. */
-  constructor(catalogue: Catalogue, send: (bytes: Buffer) => void, secured?: { readonly noZeroes: boolean }) {
+  /**
+   * `sink` sends bytes, and says false when the connection has ended. `secured`: on TLS, where the greeting has been
+   * exchanged before.
+   */
+  constructor(
+    catalogue: Catalogue,
+    sink: (bytes: Buffer) => boolean,
+    secured?: { readonly noZeroes: boolean },
+  ) {
     this.#catalogue = catalogue;
-    this.#send = send;
+    this.#sink = sink;
     this.#secured = secured !== undefined;
     this.#noZeroes = secured?.noZeroes ?? false;
     this.#flagsSeen = this.#secured;
     this.#need = this.#secured ? OPTION_HEADER_BYTES : CLIENT_FLAGS_BYTES;
-    if (!this.#secured) send(encodeGreeting());
+    if (!this.#secured) this.#send(encodeGreeting());
   }
 
   /** Set when the handshake has ended. */
@@ -232,14 +240,16 @@ export class Negotiation {
     else if (!this.#fixed) this.#error(REP.ERR_INVALID, 'STARTTLS needs fixed newstyle');
     else {
       this.#reply(REP.ACK);
-      this.#outcome = { next: 'tls' };
+      this.#end({ next: 'tls' });
     }
   }
 
   #list(): void {
     const { option } = this.#option as OptionHeader;
-    for (const { name, description } of this.#catalogue.list())
+    for (const { name, description } of this.#catalogue.list()) {
       this.#send(encodeServer(option, name, description));
+      if (this.#outcome !== undefined) return;
+    }
     this.#reply(REP.ACK);
   }
 
@@ -300,11 +310,12 @@ export class Negotiation {
 
   #serve(found: NbdExport): void {
     const allocation = this.#allocationOf === found;
-    this.#outcome = {
-      next: 'serve',
-      session: { volume: found.volume, mode: this.#mode, allocation },
-      export: found,
-    };
+    const session = { volume: found.volume, mode: this.#mode, allocation };
+    this.#end({ next: 'serve', session, export: found });
+  }
+
+  #send(bytes: Buffer): void {
+    if (!this.#sink(bytes)) this.#close('a reply could not be sent');
   }
 
   #reply(type: number): void {
@@ -318,6 +329,10 @@ export class Negotiation {
   }
 
   #close(reason: string): void {
-    this.#outcome = { next: 'close', reason };
+    this.#end({ next: 'close', reason });
+  }
+
+  #end(outcome: Outcome): void {
+    this.#outcome ??= outcome;
   }
 }

@@ -23,6 +23,12 @@ const RECEIVE_BYTES = 256 * 1024;
 /** A client that is alive needs some round trips. */
 const HANDSHAKE_TIMEOUT_DEFAULT_MS = 10_000;
 
+/**
+ * When a silent TCP client is asked by the system whether it is there. One that is not is noticed ten seconds later, so
+ * a shorter time would end idle connections for a short break of the network.
+ */
+const KEEPALIVE_MS = 5 * 60_000;
+
 export const CONNECTIONS_DEFAULT_MAX = 4096;
 
 /** What requests under way get when the server stops. */
@@ -190,6 +196,7 @@ export class NbdServer implements NbdService {
       return undefined;
     }
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEPALIVE_MS);
     const { handshakeTimeoutMs = HANDSHAKE_TIMEOUT_DEFAULT_MS } = this.#options;
     const timer = setTimeout(() => refuse(socket, peer, 'the handshake took too long'), handshakeTimeoutMs);
     return this.#connect(socket, { peer, timer, ended }, receives);
