@@ -46,7 +46,10 @@ export function exportUri(address: Address, exportName: string, secured: boolean
   const scheme = secured ? 'nbds' : 'nbd';
   const name = encodeURIComponent(exportName);
   if ('descriptor' in address) return undefined;
-  if ('path' in address) return `${scheme}+unix:///${name}?socket=${encodeURI(address.path)}`;
+  if ('path' in address) {
+    const path = address.path.split('/').map(encodeURIComponent).join('/');
+    return `${scheme}+unix:///${name}?socket=${path}`;
+  }
   return `${scheme}://${hostText(address.host)}:${address.port}/${name}`;
 }
 

@@ -3,8 +3,8 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
 import type { TlsOptions } from '../nbd/index.ts';
+import { checkTls } from '../nbd/tls.ts';
 import { TmemError } from '../zcache/index.ts';
 import type { ServeSettings } from './settings.ts';
 
@@ -30,7 +30,7 @@ export function readTls(settings: NonNullable<ServeSettings['tls']>): TlsOptions
     ca: authority === undefined ? undefined : read('authority', authority),
   };
   try {
-    createSecureContext(files);
+    checkTls(files);
   } catch (cause) {
     const paths = [certificate, key, authority].filter((path) => path !== undefined).join(', ');
     throw new TmemError('TMEM_ERR_SETTING', `tls: ${paths}: cannot be used: ${(cause as Error).message}`, {

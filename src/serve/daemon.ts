@@ -3,14 +3,14 @@
  * it runs, and stopped in order.
  *
  *   start    store -> server -> exports -> write-back -> sockets -> metrics
- *   stop     sockets closed, requests under way end -> write-back -> exports (disks to their files) -> store -> metrics
+ *   stop     write-back -> sockets, requests under way end -> exports (disks to their files) -> metrics -> store
  *
  * It writes nowhere and knows no signals: who runs it does (src/cli/serve).
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isDeepStrictEqual } from 'node:util';
-import { type Address, NbdServer, type NbdService, WriteBack } from '../nbd/index.ts';
+import { type Address, NbdServer, type NbdService, ThreadedNbdServer, WriteBack } from '../nbd/index.ts';
 import { open, removeStore, type Store, TmemError, type TmemEventName } from '../zcache/index.ts';
 import type { InheritedSockets } from './activation.ts';
 import { readTls } from './certificates.ts';
@@ -32,6 +32,11 @@ export interface Reloaded extends ExportChanges {
 export interface DaemonEvents {
   /** Cold pages of an export could not be written to its file; they stay in the store. */
   writeBackFailed(exportName: string, error: unknown): void;
+  /**
+   * A thread died, and may have left locks behind that nobody gives back: the process has to end now, without stopping
+   * the daemon. A named store keeps what was acknowledged.
+   */
+  failed(error: Error): void;
 }
 
 interface Parts {
@@ -75,16 +80,14 @@ export class Daemon {
     sockets: InheritedSockets,
     events: DaemonEvents,
   ): Promise<Daemon> {
-    const tls = settings.tls && readTls(settings.tls);
     const undo: (() => unknown)[] = [];
     try {
       const store = open(settings.store);
       undo.push(() => leave(store, settings));
-      const { handshakeTimeoutMs, connectionsMax } = settings;
-      const server = new NbdServer({
-        tls,
-        ...(handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs }),
-        ...(connectionsMax === undefined ? {} : { connectionsMax }),
+      let daemon: Daemon | undefined;
+      const server = await startServer(store, settings, (error) => {
+        if (daemon !== undefined) daemon.#status = 'failed';
+        events.failed(error);
       });
       undo.push(() => server.stop(0));
       const exports = new ExportSet(store, server);
@@ -95,16 +98,15 @@ export class Daemon {
         () => exports,
         ({ name }, error) => events.writeBackFailed(name, error),
       );
-      const daemon = new Daemon(settings, { store, server, exports, writeBack });
-      undo.push(() => daemon.#closeHttp());
+      daemon = new Daemon(settings, { store, server, exports, writeBack });
+      undo.push(daemon.#closeHttp);
       await daemon.#listen(sockets);
       writeBack.start();
       return daemon;
     } catch (error) {
-      // The server lets go of the exports before they are left.
-      const [storeStep, ...steps] = undo;
-      for (const step of steps) await step();
-      await storeStep?.();
+      // The server lets go of the exports before they are left, and the store comes last.
+      const [storeStep = () => {}, ...steps] = undo;
+      for (const step of [...steps, storeStep]) await Promise.resolve().then(step).catch(ignored);
       throw error;
     }
   }
@@ -172,8 +174,8 @@ export class Daemon {
     if (this.#status === 'ok') this.#status = 'draining';
     this.#stopped ??= this.#oneByOne(async () => {
       const { store, server, exports, writeBack } = this.#parts;
-      await server.stop(this.#settings.drainTimeoutMs);
       await writeBack.stop();
+      await server.stop(this.#settings.drainTimeoutMs);
       const errors = await exports.close();
       await this.#closeHttp();
       store.close();
@@ -201,15 +203,32 @@ export class Daemon {
     }
   }
 
-  async #closeHttp(): Promise<void> {
+  readonly #closeHttp = async (): Promise<void> => {
     unsubscribe(REFUSED, this.#countRefused);
     await Promise.all(this.#http.splice(0).map((pages) => pages.close()));
-  }
+  };
 
   readonly #countRefused = (): void => {
     this.#refused++;
   };
 }
+
+/** A server with its threads, of which one may die later; with none, this thread serves. */
+async function startServer(
+  store: Store,
+  { tls: files, threads, handshakeTimeoutMs, connectionsMax }: ServeSettings,
+  onFailed: (error: Error) => void,
+): Promise<NbdService> {
+  const options = {
+    tls: files && readTls(files),
+    ...(handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs }),
+    ...(connectionsMax === undefined ? {} : { connectionsMax }),
+  };
+  if (threads === 0) return new NbdServer(options);
+  return await ThreadedNbdServer.start(store, { ...options, threads, onFailed });
+}
+
+function ignored(): void {}
 
 /** Leaves a store; one that was made in vain is removed. */
 function leave(store: Store, { store: { name, directory } }: ServeSettings): void {

@@ -1,8 +1,8 @@
 /**
  * The settings of the daemon, checked as a whole: whoever gets something wrong learns about all of it at once.
  *
- * They are the same wherever they come from (sources.ts); the file has the shape of `ServeInput`. A size may be a number
- * of bytes or text such as '2 GiB'. What store and exports may be told is what `open` and `AreaExport.open` take.
+ * They are the same wherever they come from (sources.ts); the file has the shape of `ServeInput`. A size may be a
+ * number of bytes or text such as '2 GiB'. What store and exports may be told is what `open` and `AreaExport.open` take.
  */
 
 import { availableParallelism } from 'node:os';
@@ -11,7 +11,7 @@ import * as v from 'valibot';
 import { ARENA_BYTES_MAX, ARENAS_MAX, checkedStoreName } from '../arena/index.ts';
 import { exportMistakes, SIZE_MAX } from '../nbd/area-export.ts';
 import type { Address, AreaExportOptions } from '../nbd/index.ts';
-import { type StoreOptions, TmemError } from '../zcache/index.ts';
+import { descriptors, type StoreOptions, TmemError } from '../zcache/index.ts';
 import { contradictions, PAGE_BYTES, settingsSchema, threadsFor } from '../zcache/settings.ts';
 import { byteSize, choice, flag, validate, whole } from '../zcache/validation.ts';
 import { ADDRESS_ALLOWED, addressText, parseAddress } from './addresses.ts';
@@ -196,8 +196,10 @@ function withComplaints<Result>(complaints: readonly string[], check: () => Resu
   throw new TmemError('TMEM_ERR_SETTING', `${found} ${complaints.join('; ')}`);
 }
 
+/** Without the calls of `descriptors` the main thread has to serve. */
 function threadsOf({ threads }: Checked): number {
-  return threads ?? Math.min(THREADS_DEFAULT_MAX, availableParallelism());
+  if (threads !== undefined) return threads;
+  return descriptors() === undefined ? 0 : Math.min(THREADS_DEFAULT_MAX, availableParallelism());
 }
 
 /** What was given, not what was filled in: a store that exists has its own. */

@@ -36,6 +36,8 @@ export interface ServeWorld {
   readonly print: (text: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
+  /** Ends the process as it is. */
+  readonly exit: (status: number) => void;
   /** Calls back at each SIGHUP; the function that is returned ends that. */
   readonly onHangUp: (hungUp: () => void) => () => void;
 }
@@ -54,7 +56,7 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     });
   const settings = read();
   if (options.check) {
-    world.print(`the settings are sound: ${settings.exports.length} exports\n`);
+    world.print(`the settings are sound: exports: ${settings.exports.length}\n`);
     return 0;
   }
   const notify = (state: State) =>
@@ -76,6 +78,10 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     daemon = await Daemon.start(settings, sockets, {
       writeBackFailed: (name, error) =>
         log.line('error', `${name}: cold pages stay in the store: ${messageOf(error)}`),
+      failed: (error) => {
+        log.line('error', messageOf(error));
+        world.exit(EXIT_FAILED);
+      },
     });
     logStart(daemon, log);
     notify('--ready');
@@ -123,9 +129,9 @@ function logReload(changes: Reloaded, log: Log): void {
     ...resized.map((name) => `${name} resized`),
     ...(certificates ? ['certificates read again'] : []),
   ];
-  log.line('notice', `reloaded: ${parts.length === 0 ? 'nothing has changed' : parts.join(', ')}`);
   for (const { name, error } of failed) log.line('error', `${name}: ${messageOf(error)}`);
   const waiting = [...settingsNeedRestart, ...needRestart.map((name) => `export ${name}`)];
   if (waiting.length > 0)
     log.line('warning', `changed, but only a restart brings it about: ${waiting.join(', ')}`);
+  log.line('notice', `reloaded: ${parts.length === 0 ? 'nothing has changed' : parts.join(', ')}`);
 }

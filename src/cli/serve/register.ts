@@ -61,6 +61,7 @@ function world() {
     print: (text: string) => process.stdout.write(text),
     environment,
     pid,
+    exit: (status: number) => process.exit(status),
     onHangUp: (hungUp: () => void) => {
       process.on('SIGHUP', hungUp);
       return () => process.off('SIGHUP', hungUp);
