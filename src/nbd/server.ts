@@ -73,6 +73,7 @@ export class NbdServer implements NbdService {
   readonly #pool = new BufferPool();
   readonly #received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   readonly #tls: TlsUpgrades | undefined;
+  #tlsRequired: boolean;
   readonly #catalogue: Catalogue;
   readonly #system = descriptors();
   /** Connections that are on their way into TLS. */
@@ -83,12 +84,15 @@ export class NbdServer implements NbdService {
   constructor(options: NbdServerOptions = {}) {
     this.#options = options;
     this.#tls = options.tls && new TlsUpgrades(options.tls);
-    const required = options.tls?.required ?? true;
+    this.#tlsRequired = isRequired(options.tls);
     const server = this;
     this.#catalogue = {
       find: (name) => server.#find(name),
       list: () => server.#exports.values(),
-      tls: options.tls === undefined ? 'none' : required ? 'required' : 'offered',
+      get tls() {
+        if (options.tls === undefined) return 'none';
+        return server.#tlsRequired ? 'required' : 'offered';
+      },
       get stopping() {
         return server.#stopping;
       },
@@ -148,6 +152,7 @@ export class NbdServer implements NbdService {
 
   replaceTls(tls: TlsOptions): void {
     this.#tls?.replace(tls);
+    this.#tlsRequired = isRequired(tls);
   }
 
   async stop(graceMs: number = GRACE_DEFAULT_MS): Promise<void> {
@@ -263,6 +268,10 @@ export class NbdServer implements NbdService {
 
 export function nameTaken(name: string): TmemError {
   return new TmemError('TMEM_ERR_SETTING', `nbd: there is an export '${name}' already`);
+}
+
+function isRequired(tls: TlsOptions | undefined): boolean {
+  return tls?.required ?? true;
 }
 
 function nothing(): void {}

@@ -33,7 +33,8 @@ export interface NbdService {
   listen(address: Address): Promise<Address>;
 
   /**
-   * New certificates, for connections from now on.
+   * Other certificates, another authority or none, and another `required`: for connections from now on, and for those
+   * that have neither begun TLS nor chosen an export. A server without TLS stays without.
    *
    * @throws the error of node:tls, if certificate or key cannot be used; then the older ones stay
    */

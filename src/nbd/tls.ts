@@ -35,26 +35,23 @@ export function checkTls(tls: TlsOptions): void {
 }
 
 export class TlsUpgrades {
-  readonly #server: Server;
+  /** It listens nowhere: sockets are handed to it, and it does to them what it does to its own. */
+  #server: Server;
   readonly #waiting = new Map<Socket, Upgrade>();
 
   /** @throws the error of node:tls, if certificate or key cannot be used */
   constructor(tls: TlsOptions) {
-    const clients = tls.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
-    // It listens nowhere: sockets are handed to it, and it does to them what it does to its own.
-    this.#server = createServer({ ...contextOf(tls), ...clients });
-    this.#server.on('secureConnection', (socket) => this.#take(socket)?.secured(socket));
-    this.#server.on('tlsClientError', (error, socket) => {
-      socket.destroy();
-      // A certificate that is not trusted ends the connection without an error of its own.
-      const untrusted = socket.authorizationError as unknown as string | null | undefined;
-      this.#take(socket)?.refused(untrusted ? `client certificate: ${untrusted}` : error.message);
-    });
+    this.#server = this.#newServer(tls);
   }
 
-  /** Certificates for connections from now on. */
+  /**
+   * Certificates for upgrades from now on; those under way go on as they were begun. No session from before is resumed.
+   *
+   * @throws the error of node:tls, if certificate or key cannot be used; then the older ones stay
+   */
   replace(tls: TlsOptions): void {
-    this.#server.setSecureContext(contextOf(tls));
+    // One server asks all its clients for a certificate, or none.
+    this.#server = this.#newServer(tls);
   }
 
   /** Takes a socket whose client begins TLS now. It must have no listeners for data any more. */
@@ -70,6 +67,19 @@ export class TlsUpgrades {
       });
     });
     this.#server.emit('connection', socket);
+  }
+
+  #newServer(tls: TlsOptions): Server {
+    const clients = tls.ca === undefined ? {} : { requestCert: true, rejectUnauthorized: true };
+    const server = createServer({ ...contextOf(tls), ...clients });
+    server.on('secureConnection', (socket) => this.#take(socket)?.secured(socket));
+    server.on('tlsClientError', (error, socket) => {
+      socket.destroy();
+      // A certificate that is not trusted ends the connection without an error of its own.
+      const untrusted = socket.authorizationError as unknown as string | null | undefined;
+      this.#take(socket)?.refused(untrusted ? `client certificate: ${untrusted}` : error.message);
+    });
+    return server;
   }
 
   #take(secured: TLSSocket): Upgrade | undefined {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { TlsOptions } from '../../src/nbd/index.ts';
+import type { NbdServer, TlsOptions } from '../../src/nbd/index.ts';
 import { OPT, REP } from '../../src/nbd/protocol.ts';
 import { newBench } from './bench.ts';
 import { ByteStream, Client, Handshake, nameOf, optionBytes, u16 } from './client.ts';
@@ -31,10 +31,16 @@ function refusals(): string[] {
   return found;
 }
 
-async function tcpBench(tls: TlsOptions): Promise<{ connect: () => Promise<Socket> }> {
+interface TcpBench {
+  readonly server: NbdServer;
+  readonly connect: () => Promise<Socket>;
+}
+
+async function tcpBench(tls: TlsOptions): Promise<TcpBench> {
   const { server } = await newBench({}, { tls });
   const address = (await server.listen({ port: 0 })) as { port: number };
   return {
+    server,
     connect: async () => {
       const socket = createConnection(address.port, '127.0.0.1');
       await once(socket, 'connect');
@@ -172,4 +178,65 @@ test('TLS that takes too long, and TLS that is none, are ended', async () => {
 
 test('certificates that cannot be used are an error at once', async () => {
   await expect(newBench({}, { tls: { ...mutual, key: pem('client-key') } })).rejects.toThrow();
+});
+
+const { ca: _, ...anyone } = mutual;
+
+/** What a client that has TLS and this certificate is told of the export; undefined if it is not let in. */
+async function answer(hand: Handshake): Promise<number | undefined> {
+  const replies = await hand.ask(OPT.INFO, goOne);
+  hand.stream.socket.destroy();
+  return replies.at(-1)?.type;
+}
+
+test('an authority that comes with other certificates is asked for from now on, one that went is not', async () => {
+  const { connect, server } = await tcpBench(anyone);
+  expect(await answer(await upgrade(await connect(), {}))).toBe(REP.ACK);
+  server.replaceTls(mutual);
+  expect(await answer(await upgrade(await connect(), {}))).toBe(undefined);
+  expect(await answer(await upgrade(await connect(), known))).toBe(REP.ACK);
+  server.replaceTls({ ...mutual, ca: pem('stranger-cert') });
+  expect(await answer(await upgrade(await connect(), known))).toBe(undefined);
+  server.replaceTls(anyone);
+  expect(await answer(await upgrade(await connect(), {}))).toBe(REP.ACK);
+});
+
+test('a session from before an authority came is not resumed', async () => {
+  const { connect, server } = await tcpBench(anyone);
+  const hand = await upgrade(await connect(), {});
+  const secured = hand.stream.socket as TLSSocket;
+  const [session] = (await Promise.all([once(secured, 'session'), hand.ask(OPT.LIST)]))[0] as [Buffer];
+  secured.destroy();
+  server.replaceTls(mutual);
+  expect(await answer(await upgrade(await connect(), { session }))).toBe(undefined);
+});
+
+test('whether TLS is required can change, for connections that are there, too', async () => {
+  const { connect, server } = await tcpBench(mutual);
+  const early = await Handshake.start(await connect());
+  server.replaceTls({ ...mutual, required: false });
+  expect(await answer(await Handshake.start(await connect()))).toBe(REP.ACK);
+  expect((await early.ask(OPT.INFO, goOne)).at(-1)?.type).toBe(REP.ACK);
+  server.replaceTls(mutual);
+  expect(await answer(await Handshake.start(await connect()))).toBe(REP.ERR_TLS_REQD);
+  expect(await answer(early)).toBe(REP.ERR_TLS_REQD);
+});
+
+test('TLS that was begun before goes on as it was begun', async () => {
+  const { connect, server } = await tcpBench(anyone);
+  const socket = await connect();
+  const hand = await Handshake.start(socket);
+  expect((await hand.ask(OPT.STARTTLS))[0]?.type).toBe(REP.ACK);
+  server.replaceTls(mutual);
+  hand.stream.detach();
+  const secured = connectTls({ socket, ca: pem('ca-cert'), servername: 'localhost' });
+  expect(await answer(new Handshake(new ByteStream(secured)))).toBe(REP.ACK);
+});
+
+test('other certificates that cannot be used are an error, and change nothing', async () => {
+  const { connect, server } = await tcpBench(mutual);
+  expect(() => server.replaceTls({ ...anyone, key: pem('client-key'), required: false })).toThrow();
+  expect(await answer(await Handshake.start(await connect()))).toBe(REP.ERR_TLS_REQD);
+  expect(await answer(await upgrade(await connect(), {}))).toBe(undefined);
+  expect(await answer(await upgrade(await connect(), known))).toBe(REP.ACK);
 });
