@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import { TmemError } from '../errors.ts';
 
 /** Errno values of Linux that callers look at. */
-export const ERRNO = { EINTR: 4, EAGAIN: 11, EACCES: 13, EEXIST: 17, ETIMEDOUT: 110 } as const;
+export const ERRNO = { EINTR: 4, ENXIO: 6, EAGAIN: 11, EACCES: 13, EEXIST: 17, ETIMEDOUT: 110 } as const;
 
 const PROT_READ_WRITE = 1 | 2;
 const MAP_SHARED = 1;
@@ -169,9 +169,13 @@ export class Libc {
     });
   }
 
-  /** Where the next data (or hole) of a file begins; -1 when there is none. Moves the descriptor's own position. */
-  seek(descriptor: number, offset: number, what: 'data' | 'hole'): number {
-    return Number(this.#seek(descriptor, offset, what === 'data' ? SEEK_DATA : SEEK_HOLE));
+  /**
+   * Where the next data (or hole) of a file begins; undefined when there is none, -1 when the system cannot tell. Moves
+   * the descriptor's own position.
+   */
+  seek(descriptor: number, offset: number, what: 'data' | 'hole'): number | undefined {
+    const found = Number(this.#seek(descriptor, offset, what === 'data' ? SEEK_DATA : SEEK_HOLE));
+    return found < 0 && this.#koffi.errno() === ERRNO.ENXIO ? undefined : found;
   }
 
   /** Another descriptor of the same open file or socket; -1 when none is free. */

@@ -10,7 +10,7 @@ import type { CleancacheBackend, CleancachePool } from './backend.ts';
 
 const PAGE_BYTES = 4096;
 
-/** The client of all cleancache pools of a store; its weight and cap are for the user to set, by this name. */
+/** The client of cleancache pools for which no other is named; its weight and cap are for the user to set. */
 const CLIENT_NAME = 'cleancache';
 
 /**
@@ -67,9 +67,9 @@ export class ZcacheCleancacheBackend implements CleancacheBackend {
   readonly #client: Client;
 
   /** @throws TmemError of the store, such as TMEM_ERR_TOO_MANY_CLIENTS */
-  constructor(store: Store) {
+  constructor(store: Store, client = store.client(CLIENT_NAME)) {
     this.#store = store;
-    this.#client = store.client(CLIENT_NAME);
+    this.#client = client;
   }
 
   initFs(name: string): CleancachePool {

@@ -73,25 +73,21 @@ export class FrontswapArea {
     this.map = new SlotMap(about.slots, map);
   }
 
-  /** Gives the area its pool. Until then stores are refused and loads miss. `fresh`: the bitmaps are empty yet. */
+  /**
+   * Gives the area its pool. Until then stores are refused and loads miss. `fresh`: the bitmaps are empty yet, and are
+   * filled from the pool.
+   *
+   * @throws TmemError TMEM_ERR_NAME_MISMATCH if the pool has pages of slots behind the last one
+   */
   connect(pool: FrontswapPool, swizzleBits: number, fresh: boolean): void {
-    this.#swizzle = new Swizzle(this.type, swizzleBits);
+    const swizzle = new Swizzle(this.type, swizzleBits);
+    if (fresh) this.#fillFromStore(pool, swizzle);
+    this.#swizzle = swizzle;
     this.#pool = pool;
-    if (fresh) this.#fillFromStore();
   }
 
   get connected(): boolean {
     return this.#pool !== undefined;
-  }
-
-  /**
-   * Fills both bitmaps from the store: every page there is accepted, and taken for dirty, also where the area writes
-   * through: who was killed in the middle of a write may have left an older page there. Only while no other thread
-   * uses the area.
-   */
-  rebuild(): void {
-    this.map.clear();
-    this.#fillFromStore();
   }
 
   /** Takes stores from now on. */
@@ -191,18 +187,6 @@ export class FrontswapArea {
     this.#pool?.invalidateArea();
   }
 
-  // How pages leave for the device; swap-device.ts decides when.
-
-  /** A dirty slot is about to be written to the device, in the state it has now. False: it is not dirty. */
-  startWrite(offset: number): boolean {
-    return this.#holds(offset) && this.map.change(offset, DIRTY, CLEAN);
-  }
-
-  /** Writing it failed: it is as dirty as before, if it is still there. */
-  failWrite(offset: number): void {
-    this.map.change(offset, CLEAN, DIRTY);
-  }
-
   /** Empties a slot whose page is on the device, or not wanted any more; counts nothing. */
   drop(offset: number): void {
     if (this.#holds(offset)) this.#drop(offset);
@@ -244,11 +228,23 @@ export class FrontswapArea {
     return usable && Number.isInteger(offset) && offset >= 0 && offset < this.slots;
   }
 
-  #fillFromStore(): void {
-    for (const { oid, index } of this.#pool?.walk() ?? []) {
-      const offset = (this.#swizzle as Swizzle).offset(oid, index);
+  /**
+   * Every page there is accepted, and taken for dirty, also where the area writes through: who was killed in the middle
+   * of a write may have left an older page on the device.
+   */
+  #fillFromStore(pool: FrontswapPool, swizzle: Swizzle): void {
+    let last = -1;
+    for (const { oid, index } of pool.walk()) {
+      const offset = swizzle.offset(oid, index);
       if (offset >= 0 && offset < this.slots) this.map.set(offset, DIRTY);
+      last = Math.max(last, offset);
     }
+    if (last < this.slots) return;
+    throw new TmemError(
+      'TMEM_ERR_NAME_MISMATCH',
+      `frontswap: area ${this.type} has ${this.slots} slots, the store has a page of it for slot ${last}; make it as ` +
+        'large as it was, and drop what is behind its new end first',
+    );
   }
 
   #store(offset: number, page: Uint8Array): boolean {

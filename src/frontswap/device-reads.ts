@@ -17,6 +17,8 @@ export interface CleanPages {
   get(slot: number, out: Uint8Array): boolean;
   put(slot: number, page: Uint8Array): void;
   drop(slot: number): void;
+  /** Drops all pages. */
+  empty(): void;
 }
 
 /** Versions are shared by regions far from each other. */
@@ -80,6 +82,12 @@ export class DeviceReads {
     if (this.#clean === undefined) return;
     Atomics.add(this.#versions, regionOf(first) % VERSIONS, 1);
     for (let slot = first; slot < end; slot++) this.#clean.drop(slot);
+  }
+
+  /** The device has changed, nobody knows where. */
+  changed(): void {
+    for (let i = 0; i < VERSIONS; i++) Atomics.add(this.#versions, i, 1);
+    this.#clean?.empty();
   }
 
   /** Keeps those of the pages that lie in a region, unless it changes or has changed. */

@@ -7,7 +7,7 @@
  * serve one file share it.
  */
 
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { descriptors, TmemError } from '../zcache/index.ts';
 import type { BackingDevice } from './backing-device.ts';
@@ -64,7 +64,7 @@ export class FileDevice implements BackingDevice {
       }
       const written = new SlotMap(Math.ceil(bytes / SLOT_BYTES), options.written);
       const device = new FileDevice(path, bytes, file, written);
-      if (options.written === undefined) device.#findData(Math.min(size, bytes));
+      if (options.written === undefined) device.findData();
       return device;
     } catch (error) {
       await file.close();
@@ -153,8 +153,12 @@ export class FileDevice implements BackingDevice {
     }
   }
 
-  /** What a file from before holds, in its first `size` bytes. If the system cannot tell: all may be something. */
-  #findData(size: number): void {
+  /**
+   * Finds out what the file holds that somebody else wrote: before it was opened, or since then. If the system cannot
+   * tell, all of it may be something.
+   */
+  findData(): void {
+    const size = Math.min(fstatSync(this.#file.fd).size, this.bytes);
     const ranges = this.#system?.dataRanges(this.#file.fd) ?? [[0, size] as const];
     for (const [start, end] of ranges) {
       const last = Math.min(size, end);

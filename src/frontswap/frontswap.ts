@@ -96,7 +96,7 @@ export class Frontswap {
    * thread an area exists once, until it is invalidated; other threads get it by `share` and `attach`.
    *
    * @throws TmemError TMEM_ERR_SETTING naming the wrong option; TMEM_ERR_NAME_MISMATCH if the store has the area with
-   *   other swizzle bits or another mode; TMEM_ERR_NO_MEMORY if the store refuses to keep its metadata
+   *   other swizzle bits, another mode or more slots; TMEM_ERR_NO_MEMORY if the store refuses to keep its metadata
    */
   init(type: number, options: AreaOptions): FrontswapArea {
     const { slots, swizzleBits, writethrough = false, exclusiveLoads = this.#exclusiveLoads } = options;

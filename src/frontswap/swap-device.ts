@@ -249,6 +249,11 @@ export class SwapDevice {
     return this.area.map.pages;
   }
 
+  /** Somebody else has changed the device: what was read from it before is forgotten. */
+  deviceChanged(): void {
+    this.#reads?.changed();
+  }
+
   /** Flushes, and closes the device. The area and its pages stay. */
   async close(): Promise<void> {
     await this.flush();

@@ -2,22 +2,21 @@
  * An export on a swap area: made, shared with other threads, resized, closed, removed.
  *
  * Each export is a client of the store of its own, so that it has its own counters, cap and weight, and leaves nothing
- * when it is removed. In a named store its pages outlive the process. What they belong to is kept beside them:
- *
- *   page 1 of the pool `areas`   JSON: kind, and which file is behind the export
- *
- * so that pages which are newer than one file are never written to another.
+ * when it is removed. In a named store its pages outlive the process; what they belong to is kept beside them
+ * (export-record.ts).
  */
 
 import { createHash } from 'node:crypto';
 import {
+  type AreaOptions,
   Frontswap,
+  type FrontswapArea,
   type SharedArea,
   type SharedSwap,
   SwapDevice,
   ZcacheFrontswapBackend,
 } from '../frontswap/index.ts';
-import { type Client, Oid, type Store, TmemError } from '../zcache/index.ts';
+import { type Client, type Store, TmemError } from '../zcache/index.ts';
 import { AreaVolume, type ExportKind } from './area-volume.ts';
 import {
   attachBackingFile,
@@ -26,18 +25,17 @@ import {
   type SharedFile,
   slotsOf,
 } from './backing-file.ts';
+import { AREA_TYPE, checkRecord } from './export-record.ts';
 import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
-import { imageCache } from './image-cache.ts';
+import { FileWatch } from './file-watch.ts';
+import { type ImageCache, imageCache } from './image-cache.ts';
 import type { NbdExport } from './volume.ts';
 import { ThreadCounters } from './volume-counters.ts';
 
-/** An export's client has one area; where its record is, beside the area's own metadata (index 0). */
-const AREA_TYPE = 0;
-const RECORD_INDEX = 1;
-
 const CLIENT_PREFIX = 'nbd:';
+const CACHE_PREFIX = 'nbd-cache:';
 /** A client's name has at most 64 bytes; longer names of exports are hashed. */
-const PLAIN_NAME = /^[\x20-\x7e]{0,60}$/;
+const PLAIN_NAME = /^[\x20-\x7e]{0,54}$/;
 
 const PAGE_BYTES = 4096;
 
@@ -86,8 +84,10 @@ interface Parts {
   readonly client: Client;
   readonly size: SharedArrayBuffer;
   readonly sizeMax: number;
-  readonly cache: boolean;
   readonly file: BackingFile | undefined;
+  readonly clean: ImageCache | undefined;
+  /** Of a read-only file, in the thread that opened it. */
+  readonly watch?: FileWatch | undefined;
 }
 
 export class AreaExport implements NbdExport {
@@ -122,6 +122,7 @@ export class AreaExport implements NbdExport {
     try {
       const bytes = options.size ?? file?.device.bytes ?? 0;
       const sizeMax = file?.device.bytes ?? Math.max(options.sizeMax ?? bytes, bytes);
+      const isNew = !store.stats().clients.some(({ name }) => name === clientName(options.name));
       const client = store.client(clientName(options.name));
       if (!client.claim()) {
         throw new TmemError(
@@ -129,26 +130,36 @@ export class AreaExport implements NbdExport {
           `export '${options.name}': it is served from this store already; end the other server`,
         );
       }
-      undo.push(() => client.unclaim());
+      undo.push(() => {
+        client.unclaim();
+        if (isNew) client.remove();
+      });
       client.setCap(memoryMax ?? null);
       const backend = new ZcacheFrontswapBackend(store, client);
       checkRecord(backend, options, file?.identity ?? null);
       const shim = newShim(store, backend);
-      const area = shim.init(AREA_TYPE, {
+      const area = initArea(shim, options.name, {
         slots: slotsOf(sizeMax),
         writethrough,
         exclusiveLoads: false,
       });
-      const clean = cache ? imageCache(store, options.name) : undefined;
+      const clean = file && cache ? imageCache(store, cacheName(options.name), file.identity) : undefined;
       clean?.empty();
       const swap = new SwapDevice(area, file?.device, { clean });
       const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
       const counters = ThreadCounters.take(ThreadCounters.newMemory(store.settings.threads));
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       volume.size = bytes;
+      const watch =
+        file && readOnly
+          ? new FileWatch(file.device.descriptor, () => {
+              file.device.findData();
+              swap.deviceChanged();
+            })
+          : undefined;
       return new AreaExport({
         name: options.name,
-        ...{ description, volume, swap, client, size, sizeMax, file, cache },
+        ...{ description, volume, swap, client, size, sizeMax, file, clean, watch },
       });
     } catch (error) {
       for (const step of undo.reverse()) await step();
@@ -165,7 +176,7 @@ export class AreaExport implements NbdExport {
     const { name, description, kind, readOnly, size, cache } = shared;
     const client = store.client(shared.client);
     const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
-    const clean = cache ? imageCache(store, name) : undefined;
+    const clean = shared.file && cache ? imageCache(store, cacheName(name), shared.file.identity) : undefined;
     const counters = ThreadCounters.take(shared.counters);
     try {
       const file = shared.file === null ? undefined : await attachBackingFile(shared.file, readOnly);
@@ -173,7 +184,7 @@ export class AreaExport implements NbdExport {
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       return new AreaExport({
         name,
-        ...{ description, volume, swap, client, size, sizeMax: volume.size, file, cache },
+        ...{ description, volume, swap, client, size, sizeMax: volume.size, file, clean },
       });
     } catch (error) {
       counters.giveBack();
@@ -182,10 +193,11 @@ export class AreaExport implements NbdExport {
   }
 
   share(): SharedExport {
-    const { file, client, size, cache } = this.#parts;
+    const { file, client, size, clean } = this.#parts;
     const { kind, readOnly } = this.volume;
     return {
-      ...{ name: this.name, description: this.description, kind, readOnly, size, cache },
+      ...{ name: this.name, description: this.description, kind, readOnly, size },
+      cache: clean !== undefined,
       client: client.name,
       area: this.swap.area.share(),
       swap: this.swap.share(),
@@ -240,16 +252,30 @@ export class AreaExport implements NbdExport {
 
   /** Leaves the export in this thread; its pages stay in the store as they are. */
   async detach(): Promise<void> {
-    await this.#parts.file?.close();
-    this.volume.counters.giveBack();
-    this.#parts.client.unclaim();
+    const { file, client, watch } = this.#parts;
+    watch?.stop();
+    try {
+      await file?.close();
+    } finally {
+      this.volume.counters.giveBack();
+      client.unclaim();
+    }
   }
 
   /** Drops all pages and forgets the export; a file keeps what was flushed. */
   async remove(): Promise<void> {
+    const { file, client, clean, watch } = this.#parts;
+    watch?.stop();
     this.swap.area.invalidateArea();
-    await this.detach();
-    this.#parts.client.remove();
+    try {
+      await file?.close();
+    } finally {
+      this.volume.counters.giveBack();
+      clean?.remove();
+      // Still claimed: else another owner could come in between.
+      client.remove();
+      client.unclaim();
+    }
   }
 }
 
@@ -259,36 +285,26 @@ function newShim(store: Store, backend: ZcacheFrontswapBackend): Frontswap {
   return shim;
 }
 
-function clientName(name: string): string {
-  if (PLAIN_NAME.test(name)) return CLIENT_PREFIX + name;
-  return `${CLIENT_PREFIX}#${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
+function initArea(shim: Frontswap, name: string, options: AreaOptions): FrontswapArea {
+  try {
+    return shim.init(AREA_TYPE, options);
+  } catch (error) {
+    if (!TmemError.is(error)) throw error;
+    throw new TmemError(error.code, `export '${name}': ${error.message}`, { cause: error });
+  }
 }
 
-/** Pages in the store must be of the same kind and file; those of an empty export may be anything's. */
-function checkRecord(
-  backend: ZcacheFrontswapBackend,
-  { name, kind }: AreaExportOptions,
-  file: string | null,
-): void {
-  const record = JSON.stringify({ kind, file });
-  const metadata = backend.initMetadata();
-  const oid = Oid.fromNumbers(AREA_TYPE);
-  const page = Buffer.alloc(PAGE_BYTES);
-  const length = metadata.load(oid, RECORD_INDEX, page);
-  const kept = page.toString('utf8', 0, length);
-  if (
-    length > 0 &&
-    kept !== record &&
-    backend.init(AREA_TYPE).walk()[Symbol.iterator]().next().done !== true
-  ) {
-    throw new TmemError(
-      'TMEM_ERR_NAME_MISMATCH',
-      `export '${name}': the store has pages of it as ${kept}, not ${record}; open it as it was, or remove it first`,
-    );
-  }
-  if (!metadata.store(oid, RECORD_INDEX, Buffer.from(record))) {
-    throw new TmemError('TMEM_ERR_NO_MEMORY', `export '${name}': the store has no room for its record`);
-  }
+function clientName(name: string): string {
+  return CLIENT_PREFIX + shortened(name);
+}
+
+function cacheName(name: string): string {
+  return CACHE_PREFIX + shortened(name);
+}
+
+function shortened(name: string): string {
+  if (PLAIN_NAME.test(name)) return name;
+  return `#${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
 }
 
 function checkOptions(store: Store, options: AreaExportOptions): void {

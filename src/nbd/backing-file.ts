@@ -2,7 +2,7 @@
  * The file behind an export: looked at, locked and opened. Nobody else may have a lock on one that is written to.
  */
 
-import { constants, fstatSync, type Stats } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { FileDevice } from '../frontswap/index.ts';
 import { descriptors, TmemError } from '../zcache/index.ts';
@@ -50,7 +50,7 @@ export async function openBackingFile(
     return {
       path,
       device,
-      identity: identityOf(stats),
+      identity: identityOf(file.fd),
       close: async () => {
         await device.close();
         await file.close();
@@ -70,7 +70,7 @@ export async function openBackingFile(
 export async function attachBackingFile(shared: SharedFile, readOnly: boolean): Promise<BackingFile> {
   const { path, bytes, identity, written } = shared;
   const device = await FileDevice.open(path, bytes, { create: false, readOnly, written });
-  if (identityOf(fstatSync(device.descriptor)) !== identity) {
+  if (identityOf(device.descriptor) !== identity) {
     await device.close();
     throw wrong(path, 'was replaced by another file while it is served');
   }
@@ -82,8 +82,10 @@ export function slotsOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES);
 }
 
-function identityOf({ dev, ino }: Stats): string {
-  return `${dev}:${ino}`;
+/** Inodes are used again: the time of birth tells a new file from one that was removed (0 where nobody knows it). */
+function identityOf(descriptor: number): string {
+  const { dev, ino, birthtimeNs } = fstatSync(descriptor, { bigint: true });
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 async function openFile(path: string, readOnly: boolean): Promise<FileHandle> {

@@ -28,13 +28,22 @@ class Descriptors {
     return this.#libc.punchHole(descriptor, position, bytes);
   }
 
-  /** The parts of a file that are no holes, in order, as positions of first and behind last byte. */
+  /**
+   * The parts of a file that are no holes, in order, as positions of first and behind last byte. Where the system cannot
+   * tell, the rest may be anything: one part without an end.
+   */
   *dataRanges(descriptor: number): IterableIterator<readonly [number, number]> {
-    for (let start = this.#libc.seek(descriptor, 0, 'data'); start >= 0; ) {
-      const end = this.#libc.seek(descriptor, start, 'hole');
-      if (end <= start) return; // cut meanwhile
+    for (let at = 0; ; ) {
+      const start = this.#libc.seek(descriptor, at, 'data');
+      if (start === undefined) return;
+      const end = start < 0 ? start : this.#libc.seek(descriptor, start, 'hole');
+      if (start < 0 || (end !== undefined && end < 0)) {
+        yield [at, Number.POSITIVE_INFINITY];
+        return;
+      }
+      if (end === undefined || end <= start) return; // cut meanwhile
       yield [start, end];
-      start = this.#libc.seek(descriptor, end, 'data');
+      at = end;
     }
   }
 

@@ -1,6 +1,7 @@
 // A worker of area.test.ts: stores, loads, drops and invalidates slots that another thread uses as well.
 import { parentPort, workerData } from 'node:worker_threads';
 import { Frontswap, ZcacheFrontswapBackend } from '../../src/frontswap/index.ts';
+import { CLEAN, DIRTY } from '../../src/frontswap/slot-map.ts';
 import { attach } from '../../src/zcache/index.ts';
 
 const store = attach(workerData.store);
@@ -27,7 +28,7 @@ for (let round = 0; round < workerData.rounds; round++) {
     if (area.load(slot, out) > 0 && !out.subarray(0, 2048).every((byte) => byte === 1 + slot)) wrong++;
   } else if (what === 6) {
     area.invalidatePage(slot);
-  } else if (area.startWrite(slot)) {
+  } else if (area.map.change(slot, DIRTY, CLEAN)) {
     area.dropClean(slot);
   }
 }

@@ -8,6 +8,7 @@ import {
   MapFrontswapBackend,
   ZcacheFrontswapBackend,
 } from '../../src/frontswap/index.ts';
+import { CLEAN, DIRTY } from '../../src/frontswap/slot-map.ts';
 import { open } from '../../src/zcache/index.ts';
 
 const out = new Uint8Array(4096);
@@ -34,8 +35,8 @@ test('loads give what was accepted last or nothing, whatever the store refuses',
   const refusals = fc.infiniteStream(fc.boolean());
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 80 }), refusals, (operations, refused) => {
-      const { shim, backend, area: first } = bench(() => refused.next().value);
-      let area = first;
+      const { backend, ...first } = bench(() => refused.next().value);
+      let { shim, area } = first;
       const model = new Map<number, number>();
       for (const { what, slot, fill } of operations) {
         if (what === 'store') {
@@ -48,7 +49,9 @@ test('loads give what was accepted last or nothing, whatever the store refuses',
           area.invalidatePage(slot);
           model.delete(slot);
         } else if (what === 'rebuild') {
-          area.rebuild();
+          shim = new Frontswap();
+          shim.register(backend);
+          area = shim.init(1, { slots: 1000 });
         } else {
           area.invalidateArea();
           model.clear();
@@ -61,6 +64,22 @@ test('loads give what was accepted last or nothing, whatever the store refuses',
       }
     }),
   );
+});
+
+test('an area that became smaller than its pages is an error, and nothing of it is lost', () => {
+  const { area, backend } = bench();
+  area.store(999, page(9));
+  const smaller = new Frontswap();
+  smaller.register(backend);
+  expect(() => smaller.init(1, { slots: 999 })).toThrow(
+    expect.objectContaining({
+      code: 'TMEM_ERR_NAME_MISMATCH',
+      message: expect.stringContaining('page of it for slot 999'),
+    }),
+  );
+  const again = new Frontswap();
+  again.register(backend);
+  expect(again.init(1, { slots: 1000 }).load(999, out)).toBe(4096);
 });
 
 test('slots outside the area are refused and missed', () => {
@@ -125,7 +144,7 @@ test('a page stored while another thread drops the older one is not lost', () =>
   shim.register(backend);
   const area = shim.init(1, { slots: 10 });
   area.store(3, page(1));
-  area.startWrite(3);
+  expect(area.map.change(3, DIRTY, CLEAN)).toBe(true);
   meanwhile = () => expect(area.dropClean(3)).toBe(true);
   expect(area.store(3, page(2))).toBe(true);
   expect(area.load(3, out)).toBe(4096);

@@ -303,6 +303,7 @@ test('a page that was read from the device while it changed there is not kept', 
       },
       put: (slot, kept) => void clean.set(slot, Uint8Array.from(kept)),
       drop: (slot) => void clean.delete(slot),
+      empty: () => clean.clear(),
     },
   });
   await swap.write(4096, page(1));

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { Libc } from '../../src/arena/libc.ts';
 import { AreaExport, type AreaExportOptions, NbdServer } from '../../src/nbd/index.ts';
 import { CMD } from '../../src/nbd/protocol.ts';
 import { open, removeStore } from '../../src/zcache/index.ts';
@@ -86,6 +87,57 @@ test('an export of a named store is served by one process, whatever happens to i
   await first.close();
   const second = await AreaExport.open(store, { ...options });
   await second.close();
+});
+
+test('an export that cannot be opened leaves nothing in the store', async () => {
+  const store = newStore();
+  store.client('other');
+  const opening = AreaExport.open(store, { name: 'one', kind: 'ram', size: MiB, memoryMax: -1 });
+  await expect(opening).rejects.toMatchObject({ code: 'TMEM_ERR_SETTING' });
+  expect(store.stats().clients.map(({ name }) => name)).toEqual(['other']);
+});
+
+test('pages behind a smaller size are no pages of the export that is opened again: it says so, and loses nothing', async () => {
+  const folder = newFolder();
+  const file = newFile(folder, MiB);
+  const store = newStore();
+  const options = { name: 'one', kind: 'disk', file } as const;
+  const first = await AreaExport.open(store, options);
+  expect(first.volume.writeNow(512 * 1024, Buffer.alloc(4096, 7))).toBe(4096);
+  await first.detach();
+  await expect(AreaExport.open(store, { ...options, size: 256 * 1024 })).rejects.toMatchObject({
+    code: 'TMEM_ERR_NAME_MISMATCH',
+    message: expect.stringMatching(/one.*slot 128/),
+  });
+  const again = await AreaExport.open(store, options);
+  await again.close();
+  expect(fs.readFileSync(file).subarray(512 * 1024, 516 * 1024)).toEqual(Buffer.alloc(4096, 7));
+});
+
+test('a file made anew is another one, whatever number the system gives it', async () => {
+  const folder = newFolder();
+  const file = newFile(folder, MiB);
+  const store = newStore();
+  const options = { name: 'one', kind: 'disk', file } as const;
+  const first = await AreaExport.open(store, options);
+  expect(first.volume.writeNow(0, Buffer.alloc(4096, 7))).toBe(4096);
+  await first.detach();
+  fs.rmSync(file);
+  fs.writeFileSync(file, Buffer.alloc(MiB));
+  await expect(AreaExport.open(store, options)).rejects.toMatchObject({ code: 'TMEM_ERR_NAME_MISMATCH' });
+  expect(fs.readFileSync(file).equals(Buffer.alloc(MiB))).toBe(true);
+});
+
+test('a file of which the system cannot tell where its data is, is read', async () => {
+  const file = newFile(newFolder(), MiB);
+  fs.writeFileSync(file, Buffer.alloc(MiB, 7));
+  const seek = vi.spyOn(Libc.prototype, 'seek').mockReturnValue(-1);
+  onTestFinished(() => seek.mockRestore());
+  const exported = await AreaExport.open(newStore(), { name: 'one', kind: 'disk', file });
+  const out = Buffer.alloc(MiB);
+  await exported.swap.read(0, out);
+  expect(out.equals(Buffer.alloc(MiB, 7))).toBe(true);
+  await exported.close();
 });
 
 test('statistics are those of zram', async () => {

@@ -1,7 +1,8 @@
 // Cleancache in front of an image: read from the file once, given away when memory is short, never stale.
 import fs from 'node:fs';
-import { expect, test } from 'vitest';
-import { newBench, newFile, newFolder } from './bench.ts';
+import { expect, test, vi } from 'vitest';
+import { AreaExport } from '../../src/nbd/index.ts';
+import { newBench, newFile, newFolder, newStore } from './bench.ts';
 import { Client } from './client.ts';
 
 const MiB = 2 ** 20;
@@ -71,7 +72,6 @@ test('a cache from before is not believed when the export is opened again', asyn
   await client.close();
   await bench.export.detach();
   fs.writeFileSync(file, content.fill(9, 5000, 6000));
-  const { AreaExport } = await import('../../src/nbd/index.ts');
   const again = await AreaExport.open(bench.store, {
     ...{ name: 'one', kind: 'disk', file, readOnly: true, cache: true },
   });
@@ -79,4 +79,37 @@ test('a cache from before is not believed when the export is opened again', asyn
   await again.swap.read(0, out);
   expect(out.equals(content)).toBe(true);
   await again.close();
+});
+
+test('a read-only image that somebody else changes is soon read as it is then, holes that were filled, too', async () => {
+  const { file, content } = newImage();
+  fs.truncateSync(file, 2 * MiB);
+  const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  expect((await client.read(0, 2 * MiB)).equals(Buffer.concat([content, Buffer.alloc(MiB)]))).toBe(true);
+  const changed = Buffer.alloc(2 * MiB, 'changed');
+  fs.writeFileSync(file, changed, { flag: 'r+' });
+  await vi.waitFor(async () => expect((await client.read(0, 2 * MiB)).equals(changed)).toBe(true), {
+    timeout: 30_000,
+    interval: 100,
+  });
+  await client.close();
+});
+
+test('a removed export leaves nothing of its cache', async () => {
+  const { file } = newImage();
+  const store = newStore('16 MiB');
+  const exported = await AreaExport.open(store, {
+    name: 'one',
+    kind: 'disk',
+    file,
+    readOnly: true,
+    cache: true,
+  });
+  const out = Buffer.alloc(MiB);
+  await exported.swap.read(0, out);
+  expect(store.stats().index.curr_eph_pampd_count).toBeGreaterThan(200);
+  await exported.remove();
+  expect(store.stats().clients).toEqual([]);
+  expect(store.stats().index.curr_eph_pampd_count).toBe(0);
 });
