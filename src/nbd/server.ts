@@ -13,6 +13,7 @@ import { Connection } from './connection.ts';
 import { type Address, Listener } from './listener.ts';
 import type { Catalogue } from './negotiation.ts';
 import { BufferPool } from './output.ts';
+import { STRING_BYTES_MAX } from './protocol.ts';
 import type { NbdService } from './service.ts';
 import { type TlsOptions, TlsUpgrades } from './tls.ts';
 import type { NbdExport } from './volume.ts';
@@ -103,8 +104,10 @@ export class NbdServer implements NbdService {
     return this.#members.size + this.#securing.size;
   }
 
-  /** @throws TmemError TMEM_ERR_SETTING if there is one of this name */
+  /** @throws TmemError TMEM_ERR_SETTING if there is one of this name, or a text that the protocol has no room for */
   async addExport(added: NbdExport): Promise<void> {
+    checkText('name', added.name);
+    checkText('description', added.description);
     if (this.#exports.has(added.name)) throw nameTaken(added.name);
     this.#exports.set(added.name, added);
   }
@@ -268,6 +271,16 @@ export class NbdServer implements NbdService {
 
 export function nameTaken(name: string): TmemError {
   return new TmemError('TMEM_ERR_SETTING', `nbd: there is an export '${name}' already`);
+}
+
+function checkText(field: string, text: string): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= STRING_BYTES_MAX && !text.includes('\0')) return;
+  const what = bytes > STRING_BYTES_MAX ? `${bytes} bytes` : 'a NUL';
+  throw new TmemError(
+    'TMEM_ERR_SETTING',
+    `nbd: ${field} of an export: has ${what}, allowed are up to ${STRING_BYTES_MAX} bytes of UTF-8 without NUL`,
+  );
 }
 
 function isRequired(tls: TlsOptions | undefined): boolean {

@@ -13,8 +13,8 @@ export interface NbdService {
   /**
    * Offers an export. It stays the caller's, who closes it after it was removed, or after `stop`.
    *
-   * @throws TmemError TMEM_ERR_SETTING if there is one of this name; with several threads, what one of them met when it
-   *   opened the export; then it is not offered
+   * @throws TmemError TMEM_ERR_SETTING if there is one of this name, or its name or description is longer than 4096
+   *   bytes or has a NUL; with several threads, what one of them met when it opened the export; then it is not offered
    */
   addExport(added: AreaExport): Promise<void>;
 

@@ -190,3 +190,22 @@ test('a stopping server takes nobody in, answers ESHUTDOWN, and finishes what is
   expect(await client.stream.closed()).toBe(true);
   await expect(connectTo(path)).rejects.toMatchObject({ code: 'ENOENT' });
 });
+
+test('names and descriptions that do not fit the protocol are refused, and the longest that do are listed', async () => {
+  const bench = await newBench();
+  const { server, path } = bench;
+  const { volume } = bench.export;
+  const code = 'TMEM_ERR_SETTING';
+  for (const wrong of ['x'.repeat(4097), 'ü'.repeat(2049), 'nul\0']) {
+    await expect(server.addExport({ name: wrong, description: '', volume })).rejects.toMatchObject({ code });
+    await expect(server.addExport({ name: 'two', description: wrong, volume })).rejects.toMatchObject({
+      code,
+    });
+  }
+  const longest = 'ü'.repeat(2048);
+  await server.addExport({ name: longest, description: longest, volume });
+  const hand = await Handshake.start(await connectTo(path));
+  const listed = await hand.ask(OPT.LIST);
+  expect(listed.map(({ data }) => data.length)).toEqual([4 + 3, 4 + 4096 + 4096, 0]);
+  hand.stream.socket.destroy();
+});
