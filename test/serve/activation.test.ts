@@ -1,0 +1,92 @@
+// Sockets that are handed over, and telling systemd.
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import { createConnection, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { inheritedSockets } from '../../src/serve/index.ts';
+import { Client, Handshake } from '../nbd/client.ts';
+import { cleanEnvironment, MAIN, newFolder, Running, spawned, start } from './running.ts';
+
+const QUICK = ['--memory', '32 MiB', '--export', 'one=ram:1MiB'];
+
+test.each([
+  ['none', {}, 0, 0],
+  ['those for another process', { LISTEN_FDS: '2', LISTEN_PID: '8' }, 0, 0],
+  ['two without names', { LISTEN_FDS: '2', LISTEN_PID: '7' }, 2, 0],
+  ['one of each', { LISTEN_FDS: '2', LISTEN_PID: '7', LISTEN_FDNAMES: 'http:nbd' }, 1, 1],
+  ['nonsense', { LISTEN_FDS: '1e9', LISTEN_PID: '7' }, 0, 0],
+  ['far too many', { LISTEN_FDS: '999', LISTEN_PID: '7' }, 64, 0],
+])('of handed over sockets, %s', (_, environment, nbd, http) => {
+  const found = inheritedSockets(environment, 7);
+  expect([found.nbd.length, found.http.length]).toEqual([nbd, http]);
+  if (http === 1) expect(found).toEqual({ nbd: [{ descriptor: 4 }], http: [{ descriptor: 3 }] });
+});
+
+/** A port that is listened on, and the descriptor that does. */
+async function listening(): Promise<{ server: Server; port: number; descriptor: number }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+  return { server, port: (server.address() as { port: number }).port, descriptor: fd };
+}
+
+test('a daemon serves on the sockets it was handed, those for clients and those for metrics', async () => {
+  const [http, nbd] = [await listening(), await listening()];
+  // The process id has to be in the environment of that very process: a shell becomes it.
+  const script = 'export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:nbd; exec "$@"';
+  const child = spawn('/bin/sh', ['-c', script, 'sh', process.execPath, MAIN, 'serve', ...QUICK], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'ignore', 'pipe', http.descriptor, nbd.descriptor],
+  });
+  // From now on only the daemon listens there.
+  for (const { server } of [http, nbd]) server.close();
+  const running = new Running(child);
+  await running.until(/serving one: descriptor 4\n[^]*metrics and health: descriptor 3\n/);
+  const socket = createConnection(nbd.port, '127.0.0.1');
+  const client = await Client.go(await Handshake.start(socket), 'one', 'structured');
+  expect(await client.write(0, Buffer.alloc(4096, 1))).toBe(0);
+  await client.close();
+  const response = await fetch(`http://127.0.0.1:${http.port}/healthz`);
+  expect([response.status, await response.json()]).toEqual([
+    200,
+    { status: 'ok', exports: 1, connections: 0 },
+  ]);
+  expect(await running.stop()).toBe(0);
+});
+
+test('systemd is told when the daemon is ready, reloads and stops', async () => {
+  const folder = newFolder();
+  const told = join(folder, 'told');
+  fs.writeFileSync(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${told}\n`, {
+    mode: 0o755,
+  });
+  const running = start([...QUICK, '--listen', `unix:${join(folder, 'nbd.sock')}`], {
+    NOTIFY_SOCKET: '/run/notify',
+    PATH: `${folder}:${process.env.PATH}`,
+  });
+  const lines = async (count: number): Promise<string[]> => {
+    for (;;) {
+      const found = fs.existsSync(told) ? fs.readFileSync(told, 'utf8').split('\n').slice(0, -1) : [];
+      if (found.length >= count) return found;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  expect(await lines(1)).toEqual(['/run/notify --ready']);
+  await running.reload();
+  expect((await lines(3)).slice(1).sort()).toEqual(['/run/notify --ready', '/run/notify --reloading']);
+  expect(await running.stop()).toBe(0);
+  expect((await lines(4))[3]).toBe('/run/notify --stopping');
+});
+
+test('without systemd-notify the daemon says so and goes on', async () => {
+  const folder = newFolder();
+  const running = spawned(
+    process.execPath,
+    [MAIN, 'serve', ...QUICK, '--listen', `unix:${join(folder, 'nbd.sock')}`],
+    { NOTIFY_SOCKET: '/run/notify', PATH: folder },
+  );
+  await running.until(/warning systemd-notify --ready: .*ENOENT\n/);
+  expect(await running.stop()).toBe(0);
+});
