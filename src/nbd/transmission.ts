@@ -243,8 +243,9 @@ export class Transmission {
     this.#waiting.holdBack();
     const read = new LongRead(request.copy(), this.#volume, this.#replies, (end) => {
       this.#read = undefined;
+      // Whatever came after it would be taken for its data.
       if (end === 'broken') this.#ending = 'failed in the middle of a reply';
-      this.#waiting.goOn();
+      else this.#waiting.goOn();
       this.#onChange();
     });
     this.#read = read;

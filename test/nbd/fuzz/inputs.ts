@@ -46,6 +46,9 @@ async function usedBytes(): Promise<number> {
   return heapUsed + external;
 }
 
+const PAYLOADS = [0, 1, 512, 9000, 20_000] as const;
+const TOO_LONG = [2 ** 25 + 1, 0xffff_ffff] as const;
+
 /** Somewhere in the export, or near a place where numbers end. */
 function anyPosition(random: Random): bigint {
   const near = [0n, 1n, 4096n, BigInt(SIZE), 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n][random(8)]!;
@@ -58,13 +61,14 @@ export function anyRequest(random: Random, mode: ReplyMode): Request {
   const type = random(9);
   if (type === CMD.DISC) return { type: 9 + random(60_000), length: random(4096) };
   const flags = random(3) === 0 ? random(64) : 0;
-  const position = anyPosition(random);
-  const length = [random(10), random(9000), random(9000), random(SIZE), SIZE, 2 ** 25 + 1, 0xffff_ffff][
-    random(7)
-  ]!;
   const carries = type === CMD.WRITE || (mode === 'extended' && (flags & CMD_FLAG.PAYLOAD_LEN) !== 0);
-  if (carries)
-    return { type, flags, position, payload: contentAt(position, [0, 1, 512, 9000, 20_000][random(5)]!) };
+  const lengths = carries
+    ? PAYLOADS
+    : [random(10), random(9000), random(9000), random(SIZE), SIZE, ...TOO_LONG];
+  const length = lengths[random(lengths.length)]!;
+  const atEnd = random(4) === 0 && length <= SIZE - 2;
+  const position = atEnd ? BigInt(SIZE - length - 2 + random(5)) : anyPosition(random);
+  if (carries) return { type, flags, position, payload: contentAt(position, length) };
   if (mode === 'extended' && random(9) === 0) return { type, flags, position, length: 2n ** 63n + 5n };
   return { type, flags, position, length };
 }

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { CHUNK_HEADER_BYTES, type ReplyMode } from '../../../src/nbd/messages.ts';
 import { CHUNK, CMD, OPT } from '../../../src/nbd/protocol.ts';
 import { nameOf, optionBytes, type Request, requestBytes, u16, u32 } from '../client.ts';
+import { randomFrom } from '../rounds.ts';
 import { anyRequest, catalogueOf, forSeeds } from './inputs.ts';
 import { Line } from './line.ts';
 import { CONTENT, FickleVolume, type Random } from './volume.ts';
@@ -143,6 +144,30 @@ test.each(['simple', 'structured', 'extended'] as const)(
     expect(whole).toBeGreaterThan(10);
   },
 );
+
+test('after a simple read that fails in the middle nothing is sent that could be taken for its data', async () => {
+  const random = randomFrom(1);
+  const volume = new FickleVolume(random, false);
+  const line = await openLine(random, 'simple', volume);
+  const pieceBytes = 256 * 1024;
+  let zeroed = (_: boolean): void => {};
+  volume.zero = () =>
+    new Promise((resolve) => {
+      zeroed = resolve;
+    });
+  volume.readNow = (position, out) => (position === 0 ? out.length : 0);
+  volume.read = async () => {
+    zeroed(true); // the other request ends while this one is half answered
+    await new Promise(setImmediate);
+    throw new Error('of the device');
+  };
+  const zero = requestBytes('simple', 1n, { type: CMD.WRITE_ZEROES, length: 4096 });
+  await line.feed(
+    Buffer.concat([zero, requestBytes('simple', 2n, { type: CMD.READ, length: pieceBytes + 16 })]),
+  );
+  await line.settle();
+  expect([line.closed, line.takeSent().length]).toEqual(['failed in the middle of a reply', 16 + pieceBytes]);
+});
 
 test('clients that vanish at any moment leave nothing behind', { timeout: TIMEOUT_MS }, async () => {
   await forSeeds(1000, async (random) => {
