@@ -145,8 +145,8 @@ export class AreaExport implements NbdExport {
       });
       const clean = file && cache ? imageCache(store, cacheName(options.name), file.identity) : undefined;
       clean?.empty();
-      const swap = new SwapDevice(area, file?.device, { clean });
       const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+      const swap = new SwapDevice(area, file?.device, { clean, size });
       const counters = ThreadCounters.take(ThreadCounters.newMemory(store.settings.threads));
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       volume.size = bytes;
@@ -180,7 +180,7 @@ export class AreaExport implements NbdExport {
     const counters = ThreadCounters.take(shared.counters);
     try {
       const file = shared.file === null ? undefined : await attachBackingFile(shared.file, readOnly);
-      const swap = new SwapDevice(area, file?.device, { shared: shared.swap, clean });
+      const swap = new SwapDevice(area, file?.device, { shared: shared.swap, clean, size });
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       return new AreaExport({
         name,
@@ -228,7 +228,7 @@ export class AreaExport implements NbdExport {
     }
     const before = this.volume.size;
     this.volume.size = bytes;
-    if (bytes < before) await this.swap.zero(bytes, before - bytes, true);
+    if (bytes < before) await this.swap.cut(bytes, before);
   }
 
   stats(): ExportStatistics {

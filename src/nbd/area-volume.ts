@@ -12,10 +12,8 @@ import type { ThreadCounters } from './volume-counters.ts';
 
 export type ExportKind = 'swap' | 'disk' | 'ram';
 
-/** Bytes of the file that one CACHE request brings into the kernel's cache, at most. */
+/** Bytes of the file that one CACHE request reads, at most. */
 const CACHED_BYTES_MAX = 32 * 2 ** 20;
-
-const CACHE_STEP_BYTES = 256 * 1024;
 
 export class AreaVolume implements Volume {
   readonly kind: ExportKind;
@@ -96,14 +94,8 @@ export class AreaVolume implements Volume {
     return this.#swap.trim(position, length);
   }
 
-  async cache(position: number, length: number): Promise<void> {
-    const { device } = this.#swap;
-    if (device === undefined) return;
-    const end = position + Math.min(length, CACHED_BYTES_MAX);
-    const out = new Uint8Array(Math.min(CACHE_STEP_BYTES, end - position));
-    for (let at = position; at < end; at += out.length) {
-      await device.read(at, out.subarray(0, Math.min(out.length, end - at)));
-    }
+  cache(position: number, length: number): Promise<void> {
+    return this.#swap.readAhead(position, Math.min(length, CACHED_BYTES_MAX));
   }
 
   async flush(): Promise<void> {

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { Volume } from '../../src/nbd/index.ts';
 import { NbdServer } from '../../src/nbd/index.ts';
 import { CMD } from '../../src/nbd/protocol.ts';
+import { CACHE_HELD_BYTES_MAX } from '../../src/nbd/volume.ts';
 import { newBench, newFolder } from './bench.ts';
 import { Client, connectTo, Handshake, requestBytes, u32 } from './client.ts';
 
@@ -74,7 +75,10 @@ class SlowVolume implements Volume {
   }
 
   async trim(): Promise<void> {}
-  async cache(): Promise<void> {}
+  async cache(_: number, length: number): Promise<void> {
+    await this.write(0, new Uint8Array(Math.min(length, CACHE_HELD_BYTES_MAX)));
+  }
+
   async flush(): Promise<void> {}
   async sync(): Promise<void> {}
 
@@ -132,6 +136,18 @@ test('writes that have to wait hold a bounded amount of memory, and are all answ
   await other.close();
   volume.go();
   expect(new Set(await Promise.all([...writes, ...zeroes]))).toEqual(new Set([0]));
+  await client.close();
+});
+
+test('what CACHE holds while it reads is counted, too', async () => {
+  const { path, volume } = await slowBench();
+  const client = await Client.open(path);
+  const asked = Array.from({ length: 256 }, () => client.command(CMD.CACHE, 0, 32 * MiB));
+  await vi.waitFor(() => expect(volume.waitingBytes).toBeGreaterThan(7 * MiB));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(volume.waitingBytesMax).toBeLessThan(10 * MiB);
+  volume.go();
+  expect(new Set(await Promise.all(asked))).toEqual(new Set([0]));
   await client.close();
 });
 
