@@ -252,28 +252,40 @@ export class AreaExport implements NbdExport {
 
   /** Leaves the export in this thread; its pages stay in the store as they are. */
   async detach(): Promise<void> {
-    const { file, client, watch } = this.#parts;
-    watch?.stop();
     try {
-      await file?.close();
+      await this.#leave();
     } finally {
-      this.volume.counters.giveBack();
-      client.unclaim();
+      this.#parts.client.unclaim();
     }
   }
 
   /** Drops all pages and forgets the export; a file keeps what was flushed. */
   async remove(): Promise<void> {
-    const { file, client, clean, watch } = this.#parts;
-    watch?.stop();
     this.swap.area.invalidateArea();
+    try {
+      await this.#leave();
+    } finally {
+      this.#forget();
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const { file, watch } = this.#parts;
+    watch?.stop();
     try {
       await file?.close();
     } finally {
       this.volume.counters.giveBack();
+    }
+  }
+
+  #forget(): void {
+    const { client, clean } = this.#parts;
+    try {
       clean?.remove();
       // Still claimed: else another owner could come in between.
       client.remove();
+    } finally {
       client.unclaim();
     }
   }

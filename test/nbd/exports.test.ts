@@ -254,3 +254,44 @@ test('a unix socket is for its owner, one that was left behind is replaced, one 
   await other.listen({ path: stale });
   await other.stop(0);
 });
+
+test.each(['close', 'detach', 'remove'] as const)(
+  'an export whose file cannot be closed in order is left all the same: %s',
+  async (how) => {
+    const store = newStore();
+    const options: AreaExportOptions = { name: 'one', kind: 'disk', file: newFile(newFolder(), MiB) };
+    const exported = await AreaExport.open(store, options);
+    const { device } = exported.swap;
+    const { close } = device!;
+    device!.close = async () => {
+      await close.call(device);
+      throw new Error('not closed');
+    };
+    await expect(exported[how]()).rejects.toThrow('not closed');
+    expect(store.stats().clients.some(({ name }) => name === 'nbd:one')).toBe(how !== 'remove');
+    const again = await AreaExport.open(store, options);
+    await again.remove();
+  },
+);
+
+test('an export that cannot be removed yet is left, and can be removed later', async () => {
+  const store = newStore();
+  const options: AreaExportOptions = { name: 'one', kind: 'ram', size: MiB };
+  const exported = await AreaExport.open(store, options);
+  const steps: string[] = [];
+  const face = Object.getPrototypeOf(store.client('nbd:one'));
+  for (const name of ['remove', 'unclaim'] as const) {
+    const { [name]: call } = face;
+    const spy = vi.spyOn(face, name).mockImplementation(function (this: unknown) {
+      steps.push(name);
+      if (name === 'remove' && steps.length === 1) throw new Error('busy');
+      return call.call(this);
+    });
+    onTestFinished(() => spy.mockRestore());
+  }
+  await expect(exported.remove()).rejects.toThrow('busy');
+  expect(steps).toEqual(['remove', 'unclaim']);
+  const again = await AreaExport.open(store, options);
+  await again.remove();
+  expect(store.stats().clients.some(({ name }) => name === 'nbd:one')).toBe(false);
+});
