@@ -43,7 +43,6 @@ interface Parts {
   readonly store: Store;
   readonly server: NbdService;
   readonly exports: ExportSet;
-  readonly writeBack: WriteBack;
 }
 
 /** Settings that are not exports or certificates, which can change while it runs. */
@@ -54,7 +53,9 @@ const FIXED = [
 
 export class Daemon {
   readonly #parts: Parts;
+  readonly #events: DaemonEvents;
   #settings: ServeSettings;
+  #writeBack: WriteBack;
   readonly #http: HttpServer[] = [];
   #status: Health['status'] = 'ok';
   #refused = 0;
@@ -63,9 +64,11 @@ export class Daemon {
   readonly #addresses: Address[] = [];
   readonly #httpAddresses: Address[] = [];
 
-  private constructor(settings: ServeSettings, parts: Parts) {
+  private constructor(settings: ServeSettings, parts: Parts, events: DaemonEvents) {
     this.#settings = settings;
     this.#parts = parts;
+    this.#events = events;
+    this.#writeBack = this.#newWriteBack();
     subscribe(REFUSED, this.#countRefused);
   }
 
@@ -93,15 +96,10 @@ export class Daemon {
       const exports = new ExportSet(store, server);
       undo.push(() => exports.detach());
       await exports.add(settings.exports);
-      const writeBack = new WriteBack(
-        store,
-        () => exports,
-        ({ name }, error) => events.writeBackFailed(name, error),
-      );
-      daemon = new Daemon(settings, { store, server, exports, writeBack });
+      daemon = new Daemon(settings, { store, server, exports }, events);
       undo.push(daemon.#closeHttp);
       await daemon.#listen(sockets);
-      writeBack.start();
+      daemon.#writeBack.start();
       return daemon;
     } catch (error) {
       // The server lets go of the exports before they are left, and the store comes last.
@@ -154,7 +152,7 @@ export class Daemon {
       const isSecured = before.tls !== undefined && settings.tls !== undefined;
       const tls = isSecured && settings.tls !== undefined ? readTls(settings.tls) : undefined;
       const { server, exports } = this.#parts;
-      const changes = await exports.become(settings.exports);
+      const changes = await this.#withoutWriteBack(() => exports.become(settings.exports));
       if (tls !== undefined) server.replaceTls(tls);
       this.#settings = { ...before, exports: settings.exports, drainTimeoutMs: settings.drainTimeoutMs };
       return {
@@ -173,8 +171,8 @@ export class Daemon {
   stop(): Promise<unknown[]> {
     if (this.#status === 'ok') this.#status = 'draining';
     this.#stopped ??= this.#oneByOne(async () => {
-      const { store, server, exports, writeBack } = this.#parts;
-      await writeBack.stop();
+      const { store, server, exports } = this.#parts;
+      await this.#writeBack.stop();
       await server.stop(this.#settings.drainTimeoutMs);
       const errors = await exports.close();
       await this.#closeHttp();
@@ -182,6 +180,26 @@ export class Daemon {
       return errors;
     });
     return this.#stopped;
+  }
+
+  #newWriteBack(): WriteBack {
+    const { store, exports } = this.#parts;
+    return new WriteBack(
+      store,
+      () => exports,
+      ({ name }, error) => this.#events.writeBackFailed(name, error),
+    );
+  }
+
+  /** While exports go, nobody may work on them. */
+  async #withoutWriteBack<Result>(change: () => Promise<Result>): Promise<Result> {
+    await this.#writeBack.stop();
+    try {
+      return await change();
+    } finally {
+      this.#writeBack = this.#newWriteBack();
+      this.#writeBack.start();
+    }
   }
 
   /** Changes wait for those before them. */

@@ -8,7 +8,7 @@ import { inheritedSockets } from '../../src/serve/index.ts';
 import { Client, Handshake } from '../nbd/client.ts';
 import { cleanEnvironment, MAIN, newFolder, Running, spawned, start } from './running.ts';
 
-const QUICK = ['--memory', '32 MiB', '--export', 'one=ram:1MiB'];
+const QUICK = ['--memory', '32 MiB', '--threads', '0', '--export', 'one=ram:1MiB'];
 
 test.each([
   ['none', {}, 0, 0],
@@ -43,7 +43,7 @@ test('a daemon serves on the sockets it was handed, those for clients and those 
   // From now on only the daemon listens there.
   for (const { server } of [http, nbd]) server.close();
   const running = new Running(child);
-  await running.until(/serving one: descriptor 4\n[^]*metrics and health: descriptor 3\n/);
+  await running.until(/serving one: descriptor 4\n[\s\S]*metrics and health: descriptor 3\n/);
   const socket = createConnection(nbd.port, '127.0.0.1');
   const client = await Client.go(await Handshake.start(socket), 'one', 'structured');
   expect(await client.write(0, Buffer.alloc(4096, 1))).toBe(0);

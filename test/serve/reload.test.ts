@@ -28,7 +28,6 @@ async function newScene(changes: Partial<ServeInput> = {}): Promise<Scene> {
   const path = join(folder, 'nbd.sock');
   const settings: ServeInput = {
     store: { memory: '32 MiB' },
-    threads: 2,
     listen: [`unix:${path}`],
     exports: [{ name: 'stays', kind: 'ram', size: MiB }],
     ...changes,
@@ -37,7 +36,7 @@ async function newScene(changes: Partial<ServeInput> = {}): Promise<Scene> {
   return {
     ...{ folder, path, running, settings },
     change: (more) => {
-      writeSettings({ ...settings, ...more }, folder);
+      writeSettings({ threads: 0, ...settings, ...more }, folder);
       return running.reload();
     },
   };
@@ -78,7 +77,7 @@ test('exports come and go, and those that stay keep their connections', async ()
 });
 
 test('what a removed export held is dropped, and does not come back with its name', async () => {
-  const scene = await newScene({ store: { name: newStoreName(), memory: '32 MiB' } });
+  const scene = await newScene({ threads: 2, store: { name: newStoreName(), memory: '32 MiB' } });
   const stays = { name: 'stays', kind: 'ram' as const, size: MiB };
   const comes = { name: 'comes', kind: 'swap' as const, size: MiB };
   await scene.change({ exports: [stays, comes] });
@@ -146,7 +145,7 @@ test('flags and environment still hold after a reload', async () => {
   const folder = newFolder();
   const path = join(folder, 'nbd.sock');
   const exports = [{ name: 'file', kind: 'ram', size: MiB }];
-  const file = writeSettings({ listen: ['unix:/nowhere'], exports }, folder);
+  const file = writeSettings({ threads: 0, listen: ['unix:/nowhere'], exports }, folder);
   const running = start(['--config', file, '--listen', `unix:${path}`, '--export', 'flag=ram:1MiB'], {
     TMEM_SERVE_MEMORY: '32 MiB',
   });
@@ -182,6 +181,7 @@ test('certificates are replaced, broken ones are not, and a wrong client is refu
   };
   install('server');
   const scene = await newScene({
+    threads: 2,
     listen: ['tcp://127.0.0.1:0'],
     tls: { certificate, key, authority: pem('ca-cert') },
   });
@@ -217,7 +217,7 @@ test('a hundred signals at once are worked off one after the other', async () =>
   const client = await Client.open(scene.path, 'stays');
   for (let i = 0; i < 100; i++) {
     const exports = [{ name: 'stays', kind: 'ram' as const, size: MiB }, ...(i % 2 === 0 ? [] : [extra])];
-    writeSettings({ ...scene.settings, exports }, scene.folder);
+    writeSettings({ threads: 0, ...scene.settings, exports }, scene.folder);
     scene.running.child.kill('SIGHUP');
     if (i % 10 === 0) expect(await client.command(CMD.FLUSH)).toBe(0);
   }

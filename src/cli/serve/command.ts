@@ -10,6 +10,7 @@ import {
   Daemon,
   exportUri,
   inheritedSockets,
+  isLocal,
   type Reloaded,
   readSettings,
   type ServeSettings,
@@ -114,6 +115,13 @@ function logStart(daemon: Daemon, log: Log): void {
   for (const { name: exportName } of settings.exports.slice(0, EXPORTS_LISTED_MAX)) {
     const uris = addresses.map((address) => exportUri(address, exportName, secured) ?? addressText(address));
     log.line('notice', `serving ${exportName === '' ? 'the default export' : exportName}: ${uris.join(' ')}`);
+  }
+  for (const address of addresses) {
+    if (!secured && !isLocal(address))
+      log.line(
+        'warning',
+        `${addressText(address)}: whoever reaches it may read and write all exports; see tls`,
+      );
   }
   const more = settings.exports.length - EXPORTS_LISTED_MAX;
   if (more > 0) log.line('notice', `serving ${more} more exports`);
