@@ -1,15 +1,16 @@
 // Calibration: other people's servers through the suite. All MUSTs hold at both; what does not hold of the SHOULDs is
 // listed here and explained in docs/nbd-conformance.md. A server that is not installed is left out, and the run says
 // so.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, type TestContext, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checks } from '../../conformance/checks/index.ts';
 import { type Run, runChecks } from '../../conformance/suite/runner.ts';
 import { parseTarget } from '../../conformance/suite/target.ts';
+import { needTool } from '../nbd/tools.ts';
 import { certificate, privateKey } from './certificate.ts';
 
 const SIZE_BYTES = 64 * 1024 * 1024;
@@ -47,12 +48,6 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function needProgram(context: TestContext, name: string): void {
-  if (spawnSync(name, ['--version'], { stdio: 'ignore' }).error !== undefined) {
-    context.skip(`${name} is not installed`);
-  }
-}
-
 /** Starts a server on `directory`/socket and runs all checks against it. */
 async function check(program: string, args: readonly string[], uri: string): Promise<Run> {
   const socket = join(directory, 'socket');
@@ -73,19 +68,19 @@ function unexpected({ rows }: Run, mayFail: readonly string[]) {
 const plain = (name: string) => `nbd+unix:///${name}?socket=${directory}/socket`;
 
 test('nbdkit with the memory plugin', async (context) => {
-  needProgram(context, 'nbdkit');
+  needTool(context, 'nbdkit');
   const args = ['-f', '-U', join(directory, 'socket'), 'memory', String(SIZE_BYTES)];
   expect(unexpected(await check('nbdkit', args, plain('')), NBDKIT)).toEqual([]);
 });
 
 test('nbdkit, read-only', async (context) => {
-  needProgram(context, 'nbdkit');
+  needTool(context, 'nbdkit');
   const args = ['-f', '-r', '-U', join(directory, 'socket'), 'memory', String(SIZE_BYTES)];
   expect(unexpected(await check('nbdkit', args, plain('')), NBDKIT_READ_ONLY)).toEqual([]);
 });
 
 test('nbdkit with TLS', async (context) => {
-  needProgram(context, 'nbdkit');
+  needTool(context, 'nbdkit');
   for (const name of ['ca-cert.pem', 'server-cert.pem']) writeFileSync(join(directory, name), certificate);
   writeFileSync(join(directory, 'server-key.pem'), privateKey);
   const tls = ['--tls=require', `--tls-certificates=${directory}`];
@@ -103,11 +98,11 @@ function qemu(...more: string[]): string[] {
 }
 
 test('qemu-nbd on a raw file', async (context) => {
-  needProgram(context, 'qemu-nbd');
+  needTool(context, 'qemu-nbd');
   expect(unexpected(await check('qemu-nbd', qemu('--discard=unmap'), plain('disk')), QEMU)).toEqual([]);
 });
 
 test('qemu-nbd, read-only, with a second metadata context', async (context) => {
-  needProgram(context, 'qemu-nbd');
+  needTool(context, 'qemu-nbd');
   expect(unexpected(await check('qemu-nbd', qemu('-r', '-A'), plain('disk')), QEMU_READ_ONLY)).toEqual([]);
 });

@@ -38,19 +38,6 @@ test('without a file, a store that refuses pages is an error', async () => {
   });
 });
 
-test.each<[string, (folder: string) => { file: string; size?: number }, RegExp]>([
-  ['missing', (folder) => ({ file: join(folder, 'none') }), /none: is missing/],
-  ['a directory', (folder) => ({ file: folder }), /is a directory/],
-  ['too small', (folder) => ({ file: newFile(folder, MiB), size: MiB + 1 }), /has 1048576 bytes/],
-  ['empty', (folder) => ({ file: newFile(folder, 0) }), /is empty/],
-])('a backing file that is %s is an error that names it', async (_, make, message) => {
-  const opened = AreaExport.open(newStore(), { name: 'one', kind: 'disk', ...make(newFolder()) });
-  await expect(opened).rejects.toMatchObject({
-    code: 'TMEM_ERR_BACKING_FILE',
-    message: expect.stringMatching(message),
-  });
-});
-
 test('a backing file that is served already is locked, until it is closed; read-only ones are shared', async () => {
   const file = newFile(newFolder(), MiB);
   const store = newStore();
