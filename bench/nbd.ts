@@ -4,6 +4,7 @@
 import { measureCopy } from './nbd/copy.ts';
 import { measureDepth1 } from './nbd/depth1.ts';
 import { measureDepth32 } from './nbd/depth32.ts';
+import { measureGuest } from './nbd/guest.ts';
 import { measureMemory } from './nbd/memory.ts';
 import { openScene, type Scene } from './nbd/scene.ts';
 import type { BenchOptions, Figures } from './run.ts';
@@ -15,6 +16,7 @@ const MEASUREMENTS: Record<string, (scene: Scene) => Promise<Figures>> = {
   depth1: measureDepth1,
   copy: measureCopy,
   memory: measureMemory,
+  guest: measureGuest,
 };
 
 const TARGETS: readonly Target[] = [
