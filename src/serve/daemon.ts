@@ -154,7 +154,9 @@ export class Daemon {
       const { server, exports } = this.#parts;
       const changes = await this.#withoutWriteBack(() => exports.become(settings.exports));
       if (tls !== undefined) server.replaceTls(tls);
-      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs: settings.drainTimeoutMs };
+      const { drainTimeoutMs } = settings;
+      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs };
+      if (tls !== undefined) this.#settings = { ...this.#settings, tls: settings.tls };
       return {
         ...changes,
         certificates: tls !== undefined,
@@ -263,11 +265,7 @@ function leave(store: Store, { store: { name, directory } }: ServeSettings): voi
 /** Names of the settings that differ and cannot change while the daemon runs. */
 function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
   const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
-  const { tls: old } = before;
-  const { tls: now } = after;
-  const isAuthorityChange = (old?.authority === undefined) !== (now?.authority === undefined);
-  if ((old === undefined) !== (now === undefined)) changed.push('tls');
-  else if (old?.required !== now?.required) changed.push('tls.required');
-  else if (isAuthorityChange) changed.push('tls.authority');
+  // What is in the files, whether TLS is required, and who signs clients may change; whether there is TLS at all may not.
+  if ((before.tls === undefined) !== (after.tls === undefined)) changed.push('tls');
   return changed;
 }

@@ -212,6 +212,17 @@ test('certificates are replaced, broken ones are not, and a wrong client is refu
   secured.destroy();
 });
 
+test('an authority that comes is asked for at once, by all threads', async () => {
+  const files = { certificate: pem('server-cert'), key: pem('server-key') };
+  const scene = await newScene({ threads: 2, listen: ['tcp://127.0.0.1:0'], tls: files });
+  const [, port] = await scene.running.until(/nbds:\/\/127\.0\.0\.1:(\d+)\/stays/);
+  writeSettings({ ...scene.settings, tls: { ...files, authority: pem('ca-cert') } }, scene.folder);
+  expect(await scene.running.reload()).not.toMatch(/restart/);
+  for (let i = 0; i < 4; i++) await shownSubject(Number(port));
+  const refusals = scene.running.log.match(/warning refused 127\.0\.0\.1: .*certificate/g) ?? [];
+  expect(refusals.length).toBe(4);
+});
+
 test('a hundred signals at once are worked off one after the other', async () => {
   const scene = await newScene();
   const client = await Client.open(scene.path, 'stays');
