@@ -20,10 +20,9 @@ const START_STEP_MS = 50;
 
 /** SHOULDs that a server may miss. */
 const NBDKIT = ['options/many', 'structured/error-chunk', 'robustness/gone-before-replies'];
-const NBDKIT_TLS = [
-  ...NBDKIT,
-  ...['tls/version-1.1', 'writes/unknown-flag', 'writes/past-end', 'writes/across-end'],
-];
+const NBDKIT_TLS = [...NBDKIT, 'tls/version-1.1'];
+/** It never answers these over TLS: they are left out, for the time they take. */
+const NBDKIT_TLS_SILENT = ['writes/unknown-flag', 'writes/past-end', 'writes/across-end'];
 const NBDKIT_READ_ONLY = NBDKIT;
 const QEMU = [
   ...['connections/disconnect-last', 'writes/past-end', 'writes/across-end'],
@@ -49,12 +48,18 @@ afterEach(async () => {
 });
 
 /** Starts a server on `directory`/socket and runs all checks against it. */
-async function check(program: string, args: readonly string[], uri: string): Promise<Run> {
+async function check(
+  program: string,
+  args: readonly string[],
+  uri: string,
+  leftOut: readonly string[] = [],
+): Promise<Run> {
   const socket = join(directory, 'socket');
   child = spawn(program, args, { stdio: 'ignore' });
   for (let ms = 0; !existsSync(socket) && ms < START_MS; ms += START_STEP_MS) await sleep(START_STEP_MS);
   const region = { offset: 0n, length: BigInt(SIZE_BYTES) };
-  return runChecks({ target: parseTarget(uri), checks, region, patienceMs: PATIENCE_MS });
+  const asked = checks.filter(({ id }) => !leftOut.includes(id));
+  return runChecks({ target: parseTarget(uri), checks: asked, region, patienceMs: PATIENCE_MS });
 }
 
 /** What failed, without what may fail. */
@@ -86,7 +91,7 @@ test('nbdkit with TLS', async (context) => {
   const tls = ['--tls=require', `--tls-certificates=${directory}`];
   const args = ['-f', ...tls, '-U', join(directory, 'socket'), 'memory', String(SIZE_BYTES)];
   const uri = `nbds+unix:///?socket=${directory}/socket&tls-verify-peer=0`;
-  expect(unexpected(await check('nbdkit', args, uri), NBDKIT_TLS)).toEqual([]);
+  expect(unexpected(await check('nbdkit', args, uri, NBDKIT_TLS_SILENT), NBDKIT_TLS)).toEqual([]);
 });
 
 function qemu(...more: string[]): string[] {

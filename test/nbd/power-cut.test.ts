@@ -20,7 +20,7 @@ import { BLOCK, randomFrom } from './rounds.ts';
 import { type Tally, Target } from './torture/target.ts';
 
 const BYTES = 2 ** 20;
-const CUTS = 60;
+const CUTS = 150;
 
 interface Sector {
   readonly position: number;

@@ -13,6 +13,9 @@ const TURNS_MAX = 10_000;
 
 const PIECE_BYTES_MAX = 70_000;
 
+/** As the server's: one for all that comes in. */
+const received = Buffer.alloc(PIECE_BYTES_MAX);
+
 class CountingPool extends BufferPool {
   taken = 0;
 
@@ -70,8 +73,6 @@ export class Line {
   readonly #pool = new CountingPool();
   readonly #socket: NoSocket;
   readonly #random: Random;
-  /** As the server's: one for all that comes in. */
-  readonly #received = Buffer.alloc(PIECE_BYTES_MAX);
 
   constructor(random: Random, catalogue: Catalogue) {
     this.#random = random;
@@ -106,9 +107,9 @@ export class Line {
       await this.#until(() => this.over || !this.#socket.isPaused());
       if (this.over) return false;
       const most = this.#random(4) === 0 ? this.#random(60) + 1 : PIECE_BYTES_MAX;
-      const length = bytes.copy(this.#received, 0, at, at + most);
-      this.connection.receive(this.#received.subarray(0, length));
-      this.#received.fill(0xee, 0, length); // overwritten by the next one that is received
+      const length = bytes.copy(received, 0, at, at + most);
+      this.connection.receive(received.subarray(0, length));
+      received.fill(0xee, 0, length); // overwritten by the next one that is received
       at += length;
     }
     return true;
