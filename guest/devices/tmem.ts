@@ -1,65 +1,71 @@
-// A tmem export: the one file that knows how its server is started, asked and ended.
+// A tmem export: the one file that knows how the daemon is started, asked and ended.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Helper } from '../../bench/support/helper.ts';
-import type { AreaExportOptions, ExportStatistics } from '../../src/nbd/index.ts';
-import type { StoreOptions } from '../../src/zcache/index.ts';
+import { Running } from '../machine/running.ts';
 import { DEVICE_BYTES, type Device, nbdDisk, VIRTIO_NAME } from './device.ts';
-import type { Serve } from './tmem-server.ts';
 
-const STORE: StoreOptions = { memory: '256 MiB', incompressible: 'store' };
+const COMMAND = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** A quarter of a gigabyte of memory for a device of twice that. */
+const SWAP = ['--memory', '256 MiB', '--export', `swap=swap:${DEVICE_BYTES}`];
+
+/** Which of the daemon's figures a comparison shows. */
+const SHOWN = [
+  ...['orig_data_size_bytes', 'compr_data_size_bytes', 'mem_used_max_bytes', 'same_pages', 'huge_pages'],
+  ...['reads_total', 'writes_total', 'trims_total'],
+];
 
 export class TmemServer {
-  readonly #helper: Helper;
-  /** Port on the loopback; 0 for a unix socket. */
-  readonly port: number;
+  readonly #running: Running;
+  readonly #metrics: string;
+  /** Where clients connect. */
+  readonly uri: URL;
 
-  private constructor(helper: Helper, port: number) {
-    this.#helper = helper;
-    this.port = port;
+  private constructor(running: Running, uri: string, metrics: string) {
+    this.#running = running;
+    this.uri = new URL(uri);
+    this.#metrics = metrics;
   }
 
-  static async start(serve: Serve): Promise<TmemServer> {
-    const helper = await Helper.start(new URL('./tmem-server.ts', import.meta.url));
-    try {
-      const bound = await helper.ask<{ port?: number }>(serve);
-      return new TmemServer(helper, bound.port ?? 0);
-    } catch (error) {
-      await helper.kill();
-      throw error;
-    }
+  /** `listen`: unix:PATH or tcp://HOST:PORT; others are flags of the command. */
+  static async start(listen: string, flags: readonly string[]): Promise<TmemServer> {
+    const fixed = ['--listen', listen, '--http', '127.0.0.1:0'];
+    const running = new Running(process.execPath, [COMMAND, 'serve', ...fixed, ...flags]);
+    const [, metrics] = await running.until(() => /metrics and health: (\S+)\n/.exec(running.said));
+    const [, uri] = await running.until(() => /serving \S+: (\S+)\n/.exec(running.said));
+    return new TmemServer(running, uri!, `${metrics}/metrics`);
   }
 
-  /** A server of a swap export named `swap`, on a TCP port that it chooses. */
-  static startSwap(address: Serve['address']): Promise<TmemServer> {
-    const swap: AreaExportOptions = { name: 'swap', kind: 'swap', size: DEVICE_BYTES };
-    return TmemServer.start({ address, store: STORE, export: swap });
+  /** With one swap export, named `swap`. */
+  static startSwap(listen: string): Promise<TmemServer> {
+    return TmemServer.start(listen, SWAP);
   }
 
-  stats(): Promise<ExportStatistics> {
-    return this.#helper.ask('stats');
+  /** Figures of its exports, by the names of `tmem_export_…`. */
+  async stats(): Promise<Readonly<Record<string, number>>> {
+    const text = await (await fetch(this.#metrics)).text();
+    const lines = text.matchAll(/^tmem_export_(\w+)\{[^}]*\} (\S+)$/gm);
+    return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]));
   }
 
   /** SIGKILL: what was not flushed is where it was. */
   kill(): Promise<void> {
-    return this.#helper.kill();
+    return this.#running.kill();
   }
 }
 
 export async function openTmem(): Promise<Device> {
   const folder = mkdtempSync(join(tmpdir(), 'guest-tmem-'));
   const path = join(folder, 'socket');
-  const server = await TmemServer.startSwap({ path });
+  const server = await TmemServer.startSwap(`unix:${path}`);
   return {
     qemu: nbdDisk(path, 'swap'),
     guestName: VIRTIO_NAME,
     stats: async () => {
-      const { orig_data_size, compr_data_size, mem_used_max, same_pages, huge_pages, ...rest } =
-        await server.stats();
-      const { reads, writes, trims } = rest as unknown as Record<string, number>;
-      return { orig_data_size, compr_data_size, mem_used_max, same_pages, huge_pages, reads, writes, trims };
+      const stats = await server.stats();
+      return Object.fromEntries(SHOWN.map((name) => [name, stats[name] ?? 0]));
     },
     [Symbol.asyncDispose]: async () => {
       await server.kill();

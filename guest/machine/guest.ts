@@ -3,8 +3,6 @@
 // Always emulated, never with KVM: /dev/kvm may be there and not work, and the emulation is the same everywhere.
 // Nothing waits for a guest for ever: it ends itself after its time, and QEMU is ended when that did not help.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { type Extra, initramfs } from './initramfs.ts';
 import { findKernel, MODULES } from './kernel.ts';
 import { pathOf } from './needs.ts';
+import { Running } from './running.ts';
 
 export interface GuestOptions {
   /** A script of root/, without its ending. */
@@ -54,12 +53,6 @@ const KERNEL_LINE = [
   ...['clocksource=hpet', 'tsc=reliable', 'no_timer_check'],
 ].join(' ');
 
-/** None outlives this process. */
-const running = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 /** A line of the console as a report; undefined for all others. */
 export function parseReport(line: string): Report | undefined {
   const at = line.indexOf(MARK);
@@ -72,34 +65,32 @@ export function parseReport(line: string): Report | undefined {
 }
 
 export class Guest {
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<unknown>;
+  readonly #qemu: Running;
+  readonly #ended: Promise<void>;
   readonly #seconds: number;
   readonly #console: string[] = [];
   #end: string | undefined;
 
-  private constructor(child: ChildProcess, folder: string, seconds: number) {
-    this.#child = child;
+  private constructor(qemu: Running, folder: string, seconds: number) {
+    this.#qemu = qemu;
     this.#seconds = seconds;
-    running.add(child);
-    const late = setTimeout(() => child.kill('SIGKILL'), seconds * 1000 + GRACE_MS);
-    this.#exited = once(child, 'exit').finally(() => {
+    const late = setTimeout(() => void qemu.kill(), seconds * 1000 + GRACE_MS);
+    this.#ended = qemu.ended().finally(() => {
       clearTimeout(late);
-      running.delete(child);
       rmSync(folder, { recursive: true, force: true });
     });
-    // Whoever asks for the reports is told.
-    this.#exited.catch(() => {});
-    child.stderr!.on('data', (bytes: Buffer) => this.#note(`qemu: ${bytes.toString().trim()}`));
+    // Told to whoever asks for the reports.
+    this.#ended.catch(() => {});
   }
 
   /** @throws Error that names what is missing on this machine */
   static start(options: GuestOptions): Guest {
     const kernel = findKernel();
     const modules = options.modules.flatMap((group) => MODULES[group]);
+    const files = initramfs(kernel, modules, options.extras);
     const folder = mkdtempSync(join(tmpdir(), 'guest-'));
     const archive = join(folder, 'initramfs.cpio');
-    writeFileSync(archive, initramfs(kernel, modules, options.extras));
+    writeFileSync(archive, files);
     const settings = {
       ...{ workload: options.workload, modules: modules.join(','), seconds: options.seconds },
       ...options.settings,
@@ -109,33 +100,28 @@ export class Guest {
       ...[...MACHINE, '-m', String(options.memoryMib), '-kernel', kernel.image, '-initrd', archive],
       ...['-append', [KERNEL_LINE, ...variables].join(' '), ...options.devices],
     ];
-    const child = spawn(pathOf('qemu-system-x86_64'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    return new Guest(child, folder, options.seconds);
+    return new Guest(new Running(pathOf('qemu-system-x86_64'), args), folder, options.seconds);
   }
 
   /** All reports as they come, until the guest has ended. @throws Error with its console if it did not end well */
   async *reports(): AsyncGenerator<Report> {
-    for await (const line of createInterface({ input: this.#child.stdout! })) {
+    for await (const line of createInterface({ input: this.#qemu.output })) {
       const report = parseReport(line);
       if (report?.key === 'end') this.#end ??= report.value;
       else if (report !== undefined) yield report;
-      this.#note(line);
+      this.#console.push(line);
+      if (this.#console.length > CONSOLE_LINES_MAX) this.#console.shift();
     }
-    await this.#exited;
+    await this.#ended;
     if (this.#end === 'ok') return;
     const why = this.#end ?? `did not end within ${this.#seconds} s, or ended without a report`;
-    throw new Error(`guest: ${why}\n${this.#console.join('\n')}`);
+    throw new Error(`guest: ${why}\n${this.#console.join('\n')}\n${this.#qemu.said}`);
   }
 
   /** Cuts its power. */
   async kill(): Promise<void> {
-    this.#child.kill('SIGKILL');
-    await this.#exited;
-  }
-
-  #note(line: string): void {
-    this.#console.push(line);
-    if (this.#console.length > CONSOLE_LINES_MAX) this.#console.shift();
+    await this.#qemu.kill();
+    await this.#ended;
   }
 }
 

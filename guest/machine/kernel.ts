@@ -77,9 +77,14 @@ function download(): Unpacked {
   mkdirSync(CACHE, { recursive: true });
   const temporary = mkdtempSync(join(CACHE, 'download-'));
   try {
-    const name = kernelPackage() ?? updated(kernelPackage);
-    if (name === undefined) throw new Error(`apt knows no ${META_PACKAGE}`);
-    execFileSync(pathOf('apt-get'), ['download', '-q', name], { cwd: temporary, stdio: 'pipe' });
+    try {
+      fetchPackage(temporary);
+    } catch (error) {
+      // apt's lists may be missing, or of another time; only root may fetch them.
+      if (process.getuid?.() !== 0) throw error;
+      execFileSync(pathOf('apt-get'), ['update', '-q'], { stdio: 'pipe' });
+      fetchPackage(temporary);
+    }
     const [archive] = globSync(join(temporary, '*.deb'));
     const root = join(temporary, 'root');
     execFileSync(pathOf('dpkg-deb'), ['-x', archive!, root]);
@@ -90,17 +95,12 @@ function download(): Unpacked {
   }
 }
 
-/** The package that the metapackage stands for now, if apt's lists have it. */
-function kernelPackage(): string | undefined {
+/** Downloads the package that the metapackage stands for now. */
+function fetchPackage(folder: string): void {
   const text = execFileSync('apt-cache', ['depends', META_PACKAGE], { encoding: 'utf8', stdio: 'pipe' });
-  return /Depends: (linux-image-\S+)/.exec(text)?.[1];
-}
-
-/** What `look` finds once apt's lists are there; only root may fetch them. */
-function updated(look: () => string | undefined): string | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  execFileSync(pathOf('apt-get'), ['update', '-q'], { stdio: 'pipe' });
-  return look();
+  const name = /Depends: (linux-image-\S+)/.exec(text)?.[1];
+  if (name === undefined) throw new Error(`apt knows no ${META_PACKAGE}`);
+  execFileSync(pathOf('apt-get'), ['download', '-q', name], { cwd: folder, stdio: 'pipe' });
 }
 
 const versionOf = (image: string): string => basename(image).slice('vmlinuz-'.length);

@@ -17,13 +17,14 @@ const PACKAGES = {
   nbdkit: 'nbdkit',
   python3: 'python3',
   'qemu-system-x86_64': 'qemu-system-x86',
+  setpriv: 'util-linux',
 } as const;
 
 export type Program = keyof typeof PACKAGES;
 
 /** What every guest takes. */
 export const GUEST_PROGRAMS: readonly Program[] = [
-  ...(['apt-get', 'dpkg-deb', 'busybox', 'gcc', 'qemu-system-x86_64'] as const),
+  ...(['apt-get', 'dpkg-deb', 'busybox', 'gcc', 'qemu-system-x86_64', 'setpriv'] as const),
 ];
 
 function find(program: Program): string | undefined {

@@ -5,7 +5,7 @@ device=/dev/$guest_device
 if [ "$guest_format" = 1 ]; then mkfs.ext4 -q -b 4096 "$device" || fail mkfs; fi
 
 e2fsck -y -E journal_only "$device" >/tmp/replay 2>&1
-[ $? -le 1 ] || fail "replay: $(tail -n 1 /tmp/replay)"
+[ $? -le 1 ] || fail "replay: $(tr '\n' ';' </tmp/replay)"
 e2fsck -f -n "$device" >/tmp/fsck 2>&1 || fail "fsck: $(tr '\n' ';' </tmp/fsck)"
 report fsck clean
 

@@ -25,11 +25,11 @@ export const KERNEL_CLIENT_PROGRAMS: readonly Program[] = [...GUEST_PROGRAMS, 'n
 
 /** @throws Error with the guest's console, when a byte was wrong or it did not come to its end */
 export async function runKernelClient(load: KernelClientLoad): Promise<KernelClientResult> {
-  const server = await TmemServer.startSwap({ host: '127.0.0.1', port: 0 });
+  const server = await TmemServer.startSwap('tcp://127.0.0.1:0');
   try {
     const reports = await runGuest({
       workload: 'kernel-client',
-      settings: { port: server.port, export: 'swap', hog_mib: load.hogMib, passes: 0 },
+      settings: { port: server.uri.port, export: 'swap', hog_mib: load.hogMib, passes: 0 },
       memoryMib: load.memoryMib,
       modules: ['disk', 'network'],
       extras: ['nbd-client'],
@@ -41,7 +41,7 @@ export async function runKernelClient(load: KernelClientLoad): Promise<KernelCli
       bytes: Number(reports.get('bytes')),
       pagesOut: Number(reports.get('pages_out')),
       pagesIn: Number(reports.get('pages_in')),
-      trims: (await server.stats()).trims,
+      trims: (await server.stats()).trims_total ?? 0,
     };
   } finally {
     await server.kill();

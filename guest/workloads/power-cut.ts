@@ -50,19 +50,19 @@ export async function cutPower({
   try {
     for (const [boot, files] of [...flushedBefore, 0].entries()) {
       // So little memory that much of the disk lives in its file only.
-      const server = await TmemServer.start({
-        address: { path },
-        store: { memory: '32 MiB', ...(keepStore ? { name: name.name } : {}) },
-        export: { name: 'disk', kind: 'disk', file, memoryMax: 8 * 2 ** 20 },
-      });
-      const guest = startGuest(path, { boot, writes: files > 0, bootSeconds });
+      const server = await TmemServer.start(`unix:${path}`, [
+        ...['--memory', '32 MiB', '--export', `disk=disk:${file},memoryMax=8MiB`],
+        ...(keepStore ? ['--name', name.name] : []),
+      ]);
+      let guest: Guest | undefined;
       try {
+        guest = startGuest(path, { boot, writes: files > 0, bootSeconds });
         const found = await watch(guest.reports(), flushed, files);
         if (found.clean) checks++;
         if (boot > 0) compare(flushed, found.files, found.flushedNow);
       } finally {
-        // Both at once; the server first, so that nothing of the guest's end reaches it.
-        await Promise.all([server.kill(), guest.kill()]);
+        // At once; the server first, so that nothing of the guest's end reaches it.
+        await Promise.all([server.kill(), guest?.kill()]);
       }
     }
   } finally {
