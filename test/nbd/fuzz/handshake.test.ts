@@ -1,5 +1,5 @@
-// Options of any kind, seeded: each is answered, and whatever bytes come, nothing is thrown and nothing is told or served
-// before TLS where that is required.
+// Options of any kind, seeded: each is answered, and whatever bytes come, nothing is thrown and nothing is told or
+// served before TLS where that is required.
 import { expect, test, vi } from 'vitest';
 import type { Catalogue } from '../../../src/nbd/negotiation.ts';
 import { OPT, REP } from '../../../src/nbd/protocol.ts';

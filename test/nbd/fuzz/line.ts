@@ -1,5 +1,5 @@
-// A connection on a socket that is none: what it is sent comes in pieces, what it sends is taken at random times. Buffers
-// of its pool are counted.
+// A connection on a socket that is none: what it is sent comes in pieces, what it sends is taken at random times.
+// Buffers of its pool are counted.
 
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
