@@ -1,4 +1,4 @@
-// A Linux guest that swaps: the same work on our server, on nbdkit's, and on zram inside the guest, by the guest's clock.
+// A Linux guest that swaps: the same work on our server, on nbdkit's and on zram in the guest, by the guest's clock.
 
 import { missingPackages } from '../../guest/machine/needs.ts';
 import { swapOn, swapPrograms } from '../../guest/workloads/swap.ts';

@@ -45,8 +45,8 @@ const MACHINE = [
 ];
 
 /**
- * The time comes from the HPET: at boot, on a busy host, the rate of the TSC is measured wrong by factors, and so is the
- * check that the timer's interrupts come.
+ * The time comes from the HPET: at boot, on a busy host, the rate of the TSC is measured wrong by factors, and so is
+ * the check that the timer's interrupts come.
  */
 const KERNEL_LINE = [
   ...['console=ttyS0', 'quiet', 'panic=-1', 'mitigations=off'],

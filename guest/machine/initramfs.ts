@@ -12,7 +12,7 @@ import { pathOf } from './needs.ts';
 const SCRIPTS = join(import.meta.dirname, '../root');
 const NATIVE = join(import.meta.dirname, '../native');
 
-/** Prints the files of all modules that root/heaps.py loads, those of the start included, and what is compiled of them. */
+/** Prints the files of all modules that root/heaps.py loads, those of the start included, and their compiled ones. */
 const LIST_PYTHON = `
 import hashlib, importlib.util, os, sqlite3, sys, time
 for module in list(sys.modules.values()):

@@ -2,9 +2,9 @@
  * Reading from the device of an area, with what was read kept elsewhere if there is such a place: clean pages, which
  * may vanish, and which are the device's content as long as they are there.
  *
- * Rule it keeps: a page that was read before or while somebody changed the device is not kept after. Whoever changes the
- * device holds the region, drops the clean pages and raises the region's version, before and after; whoever read keeps a
- * page only while it holds the region itself, and only if the version is what it was before the read.
+ * Rule it keeps: a page that was read before or while somebody changed the device is not kept after. Whoever changes
+ * the device holds the region, drops the clean pages and raises the region's version, before and after; whoever read
+ * keeps a page only while it holds the region itself, and only if the version is what it was before the read.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';

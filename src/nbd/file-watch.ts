@@ -1,6 +1,6 @@
 /**
- * Notices when the file of a read-only export is changed by somebody else. Nobody is kept from that: a read-only file is
- * not locked, and locks bind only those who ask.
+ * Notices when the file of a read-only export is changed by somebody else. Nobody is kept from that: a read-only file
+ * is not locked, and locks bind only those who ask.
  *
  * What a client reads may be older than the file by one interval.
  */

@@ -6,7 +6,8 @@
  * Short is what an export's own limit or the whole store has little left of; frames of ephemeral pages count as free,
  * they are evicted first anyway, and while the store must not grow (memory pressure) what it does not have does not
  * count at all: then pages move, and the shrinker can give their frames back to the system. Of an export's pages those
- * go that were not read or written since the policy came by last (`SwapDevice.shrink`). One thread of a process runs it.
+ * go that were not read or written since the policy came by last (`SwapDevice.shrink`). One thread of a process runs
+ * it.
  */
 
 import { publish, type Store } from '../zcache/index.ts';
@@ -29,7 +30,7 @@ export class WriteBack {
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  /** `onError`: pages of an export could not be moved, as when its file cannot be written to; they stay in the store. */
+  /** `onError`: pages of an export could not be moved, as when its file cannot be written to; they stay. */
   constructor(
     store: Store,
     exports: () => Iterable<AreaExport>,

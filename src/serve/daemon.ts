@@ -265,7 +265,7 @@ function leave(store: Store, { store: { name, directory } }: ServeSettings): voi
 /** Names of the settings that differ and cannot change while the daemon runs. */
 function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
   const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
-  // What is in the files, whether TLS is required, and who signs clients may change; whether there is TLS at all may not.
+  // What is in the files, whether TLS is required, and who signs clients may change; not whether there is TLS at all.
   if ((before.tls === undefined) !== (after.tls === undefined)) changed.push('tls');
   return changed;
 }

@@ -53,7 +53,7 @@ test('a backing file that is served already is locked, until it is closed; read-
   await second.close();
 });
 
-test('an export of a named store is served by one process, whatever happens to it, and not twice by that one', async () => {
+test('an export of a named store is served by one process at a time, and not twice by that one', async () => {
   const scene = newScene();
   const store = scene.open({ memory: '16 MiB', incompressible: 'store' });
   const child = await scene.child();
@@ -84,7 +84,7 @@ test('an export that cannot be opened leaves nothing in the store', async () => 
   expect(store.stats().clients.map(({ name }) => name)).toEqual(['other']);
 });
 
-test('pages behind a smaller size are no pages of the export that is opened again: it says so, and loses nothing', async () => {
+test('an export that is opened again with a size before some of its pages says so, and loses nothing', async () => {
   const folder = newFolder();
   const file = newFile(folder, MiB);
   const store = newStore();

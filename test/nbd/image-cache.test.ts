@@ -82,7 +82,7 @@ test('a cache from before is not believed when the export is opened again', asyn
   await again.close();
 });
 
-test('a read-only image that somebody else changes is soon read as it is then, holes that were filled, too', async () => {
+test('a read-only image that somebody else changes is soon read as it is then, filled holes, too', async () => {
   const { file, content } = newImage();
   fs.truncateSync(file, 2 * MiB);
   const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
