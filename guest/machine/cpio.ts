@@ -1,6 +1,6 @@
-// The archive a kernel unpacks as its first file system: cpio's "newc" format, as described in the kernel's own
-// documentation (early-userspace/buffer-format.rst). Each member is a header of 110 characters, its name and its
-// content, each padded to 4 bytes.
+// The archive a kernel unpacks as its first file system: cpio's "newc" format, as the kernel's documentation has it in
+// driver-api/early-userspace/buffer-format.rst. Each member is a header of 110 characters, its name and its content,
+// each padded to 4 bytes.
 
 import { posix } from 'node:path';
 
