@@ -56,6 +56,9 @@ async function main(): Promise<void> {
   console.log(JSON.stringify(Object.fromEntries(figures)));
 }
 
+// Ended in order, so that nothing is left behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
 try {
   await main();
 } catch (error) {

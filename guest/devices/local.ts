@@ -1,22 +1,21 @@
 // Devices without a server: a file that QEMU opens itself, and zram in the guest's own memory.
 
-import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { statSync, truncateSync, writeFileSync } from 'node:fs';
+import { TemporaryFolder } from '../machine/temporary-folder.ts';
 import { DEVICE_BYTES, type Device, VIRTIO_NAME, virtioDisk } from './device.ts';
 
 const BLOCK_BYTES = 512;
 
 export async function openFile(): Promise<Device> {
-  const folder = mkdtempSync(join(tmpdir(), 'guest-file-'));
-  const path = join(folder, 'disk');
+  const folder = new TemporaryFolder();
+  const path = folder.file('disk');
   writeFileSync(path, '');
   truncateSync(path, DEVICE_BYTES);
   return {
     qemu: virtioDisk(`file=${path},cache=writeback`),
     guestName: VIRTIO_NAME,
     stats: async () => ({ allocated: statSync(path).blocks * BLOCK_BYTES }),
-    [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: async () => folder[Symbol.dispose](),
   };
 }
 

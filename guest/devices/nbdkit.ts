@@ -1,15 +1,14 @@
 // nbdkit's memory plugin, with its usual pages or with compressed ones.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { pathOf } from '../machine/needs.ts';
 import { Running } from '../machine/running.ts';
+import { TemporaryFolder } from '../machine/temporary-folder.ts';
 import { DEVICE_BYTES, type Device, nbdDisk, VIRTIO_NAME } from './device.ts';
 
 export async function openNbdkit(allocator: 'sparse' | 'zstd'): Promise<Device> {
-  const folder = mkdtempSync(join(tmpdir(), 'guest-nbdkit-'));
-  const socket = join(folder, 'socket');
+  const folder = new TemporaryFolder();
+  const socket = folder.file('socket');
   const plugin = ['memory', `size=${DEVICE_BYTES}`, `allocator=${allocator}`];
   const running = new Running(pathOf('nbdkit'), ['-f', '-U', socket, ...plugin]);
   await running.until(() => existsSync(socket));
@@ -22,7 +21,7 @@ export async function openNbdkit(allocator: 'sparse' | 'zstd'): Promise<Device> 
     },
     [Symbol.asyncDispose]: async () => {
       await running.kill();
-      rmSync(folder, { recursive: true, force: true });
+      folder[Symbol.dispose]();
     },
   };
 }

@@ -1,9 +1,8 @@
 // A tmem export: the one file that knows how the daemon is started, asked and ended.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Running } from '../machine/running.ts';
+import { TemporaryFolder } from '../machine/temporary-folder.ts';
 import { DEVICE_BYTES, type Device, nbdDisk, VIRTIO_NAME } from './device.ts';
 
 const COMMAND = join(import.meta.dirname, '../../src/cli/main.ts');
@@ -57,8 +56,8 @@ export class TmemServer {
 }
 
 export async function openTmem(): Promise<Device> {
-  const folder = mkdtempSync(join(tmpdir(), 'guest-tmem-'));
-  const path = join(folder, 'socket');
+  const folder = new TemporaryFolder();
+  const path = folder.file('socket');
   const server = await TmemServer.startSwap(`unix:${path}`);
   return {
     qemu: nbdDisk(path, 'swap'),
@@ -69,7 +68,7 @@ export async function openTmem(): Promise<Device> {
     },
     [Symbol.asyncDispose]: async () => {
       await server.kill();
-      rmSync(folder, { recursive: true, force: true });
+      folder[Symbol.dispose]();
     },
   };
 }

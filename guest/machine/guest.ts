@@ -3,14 +3,13 @@
 // Always emulated, never with KVM: /dev/kvm may be there and not work, and the emulation is the same everywhere.
 // Nothing waits for a guest for ever: it ends itself after its time, and QEMU is ended when that did not help.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Extra, initramfs } from './initramfs.ts';
 import { findKernel, MODULES } from './kernel.ts';
 import { pathOf } from './needs.ts';
 import { Running } from './running.ts';
+import { TemporaryFolder } from './temporary-folder.ts';
 
 export interface GuestOptions {
   /** A script of root/, without its ending. */
@@ -71,13 +70,13 @@ export class Guest {
   readonly #console: string[] = [];
   #end: string | undefined;
 
-  private constructor(qemu: Running, folder: string, seconds: number) {
+  private constructor(qemu: Running, folder: TemporaryFolder, seconds: number) {
     this.#qemu = qemu;
     this.#seconds = seconds;
     const late = setTimeout(() => void qemu.kill(), seconds * 1000 + GRACE_MS);
     this.#ended = qemu.ended().finally(() => {
       clearTimeout(late);
-      rmSync(folder, { recursive: true, force: true });
+      folder[Symbol.dispose]();
     });
     // Told to whoever asks for the reports.
     this.#ended.catch(() => {});
@@ -88,8 +87,8 @@ export class Guest {
     const kernel = findKernel();
     const modules = options.modules.flatMap((group) => MODULES[group]);
     const files = initramfs(kernel, modules, options.extras);
-    const folder = mkdtempSync(join(tmpdir(), 'guest-'));
-    const archive = join(folder, 'initramfs.cpio');
+    const folder = new TemporaryFolder();
+    const archive = folder.file('initramfs.cpio');
     writeFileSync(archive, files);
     const settings = {
       ...{ workload: options.workload, modules: modules.join(','), seconds: options.seconds },

@@ -2,12 +2,12 @@
 // of this machine with the libraries they load.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { cpioArchive, type Member } from './cpio.ts';
 import type { Kernel } from './kernel.ts';
 import { pathOf } from './needs.ts';
+import { TemporaryFolder } from './temporary-folder.ts';
 
 const SCRIPTS = join(import.meta.dirname, '../root');
 const NATIVE = join(import.meta.dirname, '../native');
@@ -51,17 +51,13 @@ export function initramfs(kernel: Kernel, modules: readonly string[], extras: re
 
 /** Each file of native/, compiled so that it needs nothing in the guest. */
 function nativePrograms(): Member[] {
-  const folder = mkdtempSync(join(tmpdir(), 'guest-native-'));
-  try {
-    return readdirSync(NATIVE).map((source) => {
-      const name = basename(source, '.c');
-      const program = join(folder, name);
-      execFileSync(pathOf('gcc'), ['-O2', '-Wall', '-static', '-o', program, join(NATIVE, source)]);
-      return { path: `usr/bin/${name}`, content: readFileSync(program) };
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  using folder = new TemporaryFolder();
+  return readdirSync(NATIVE).map((source) => {
+    const name = basename(source, '.c');
+    const program = folder.file(name);
+    execFileSync(pathOf('gcc'), ['-O2', '-Wall', '-static', '-o', program, join(NATIVE, source)]);
+    return { path: `usr/bin/${name}`, content: readFileSync(program) };
+  });
 }
 
 /** The program's file and everything it loads, by their paths here. */

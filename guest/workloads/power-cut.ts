@@ -3,14 +3,13 @@
 // What the guest reported as flushed is noted here, outside of everything that is killed. After each cut the journal is
 // replayed, nothing may be left to repair, and every noted file has its content.
 
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { StoreName } from '../../bench/support/named.ts';
 import { nbdDisk, VIRTIO_NAME } from '../devices/device.ts';
 import { TmemServer } from '../devices/tmem.ts';
 import { Guest, type Report } from '../machine/guest.ts';
 import { GUEST_PROGRAMS, type Program } from '../machine/needs.ts';
+import { TemporaryFolder } from '../machine/temporary-folder.ts';
 
 const DISK_BYTES = 192 * 2 ** 20;
 
@@ -39,34 +38,30 @@ export async function cutPower({
   bootSeconds,
 }: PowerCuts): Promise<PowerCutResult> {
   using name = new StoreName('guest');
-  const folder = mkdtempSync(join(tmpdir(), 'guest-disk-'));
-  const path = join(folder, 'socket');
-  const file = join(folder, 'disk');
+  using folder = new TemporaryFolder();
+  const path = folder.file('socket');
+  const file = folder.file('disk');
   writeFileSync(file, '');
   truncateSync(file, DISK_BYTES);
   /** Checksum of each flushed file, by its name. */
   const flushed = new Map<string, string>();
   let checks = 0;
-  try {
-    for (const [boot, files] of [...flushedBefore, 0].entries()) {
-      // So little memory that much of the disk lives in its file only.
-      const server = await TmemServer.start(`unix:${path}`, [
-        ...['--memory', '32 MiB', '--export', `disk=disk:${file},memoryMax=8MiB`],
-        ...(keepStore ? ['--name', name.name] : []),
-      ]);
-      let guest: Guest | undefined;
-      try {
-        guest = startGuest(path, { boot, writes: files > 0, bootSeconds });
-        const found = await watch(guest.reports(), flushed, files);
-        if (found.clean) checks++;
-        if (boot > 0) compare(flushed, found.files, found.flushedNow);
-      } finally {
-        // At once; the server first, so that nothing of the guest's end reaches it.
-        await Promise.all([server.kill(), guest?.kill()]);
-      }
+  for (const [boot, files] of [...flushedBefore, 0].entries()) {
+    // So little memory that much of the disk lives in its file only.
+    const server = await TmemServer.start(`unix:${path}`, [
+      ...['--memory', '32 MiB', '--export', `disk=disk:${file},memoryMax=8MiB`],
+      ...(keepStore ? ['--name', name.name] : []),
+    ]);
+    let guest: Guest | undefined;
+    try {
+      guest = startGuest(path, { boot, writes: files > 0, bootSeconds });
+      const found = await watch(guest.reports(), flushed, files);
+      if (found.clean) checks++;
+      if (boot > 0) compare(flushed, found.files, found.flushedNow);
+    } finally {
+      // At once; the server first, so that nothing of the guest's end reaches it.
+      await Promise.all([server.kill(), guest?.kill()]);
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
   return { files: flushed.size, checks };
 }
