@@ -9,7 +9,7 @@ export interface SwapLoad {
   readonly memoryMib: number;
   /** The hog's memory: more than the guest has. */
   readonly hogMib: number;
-  /** How often the hog visits all of it in another order. */
+  /** How often the hog changes a third of its pages, in an order of its own. */
   readonly passes: number;
   /** Also Python, SQLite and files in a tmpfs. */
   readonly programs: boolean;
