@@ -181,9 +181,7 @@ export class FileDevice implements BackingDevice {
     const size = Math.min(fstatSync(this.#file.fd).size, this.bytes);
     const ranges = this.#system?.dataRanges(this.#file.fd) ?? [[0, size] as const];
     for (const [start, end] of ranges) {
-      const last = Math.min(size, end);
-      for (let at = Math.floor(start / SLOT_BYTES); at * SLOT_BYTES < last; at++)
-        this.#written.set(at, DIRTY);
+      this.#written.setDirty(Math.floor(start / SLOT_BYTES), Math.ceil(Math.min(size, end) / SLOT_BYTES));
     }
   }
 

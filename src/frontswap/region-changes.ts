@@ -16,6 +16,10 @@ export class RegionChanges {
   readonly #device: BackingDevice | undefined;
   readonly #side: DeviceSide | undefined;
   readonly #page = new Uint8Array(SLOT_BYTES);
+  /** Pages that the store refused and that went to the device, or nowhere. */
+  refusedPages = 0;
+  /** Whether the last page that was not stored was offered at all. */
+  #wasOffered = false;
 
   constructor(area: FrontswapArea, device: BackingDevice | undefined, side: DeviceSide | undefined) {
     this.#area = area;
@@ -78,13 +82,21 @@ export class RegionChanges {
     return await this.writeZeroes(position, end, through);
   }
 
+  #countRefused(): void {
+    if (this.#wasOffered) this.refusedPages++;
+  }
+
   #storePart(position: number, part: Uint8Array): boolean {
+    this.#wasOffered = true;
     const slot = Math.floor(position / SLOT_BYTES);
     if (part.length === SLOT_BYTES) return this.#area.replace(slot, part);
     const stored = this.#area.replacePart(slot, position % SLOT_BYTES, part);
     if (stored !== undefined) return stored;
     // The rest of the page is the device's, unless that has none.
-    if (isOnDevice(this.#device, slot)) return false;
+    if (isOnDevice(this.#device, slot)) {
+      this.#wasOffered = false;
+      return false;
+    }
     this.#page.fill(0).set(part, position % SLOT_BYTES);
     return this.#area.replace(slot, this.#page);
   }
@@ -93,6 +105,7 @@ export class RegionChanges {
     for (let done = from; done < end; ) {
       done = this.store(position, bytes, done, end);
       if (done === end) return true;
+      this.#countRefused();
       if (this.#side === undefined) return false;
       let refused = done;
       let stored: boolean;
@@ -100,6 +113,7 @@ export class RegionChanges {
         refused = Math.min(end, refused + SLOT_BYTES - ((position + refused) % SLOT_BYTES));
         const next = Math.min(end, refused + SLOT_BYTES);
         stored = refused < end && this.#storePart(position + refused, bytes.subarray(refused, next));
+        if (refused < end && !stored) this.#countRefused();
       } while (refused < end && !stored);
       await this.#side.write(position + done, bytes.subarray(done, refused), false);
       done = stored ? Math.min(end, refused + SLOT_BYTES) : refused;

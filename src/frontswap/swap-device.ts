@@ -170,17 +170,27 @@ export class SwapDevice {
     hole: boolean,
     through = this.area.writethrough,
   ): Promise<boolean> {
-    const end = position + length;
+    return await this.#zeroRegions(position, position + length, hole, async (from, to) => {
+      if (!this.#fits(to)) return false;
+      return await (hole
+        ? this.#changes.zero(from, to, through)
+        : this.#changes.writeZeroes(from, to, through));
+    });
+  }
+
+  /** Calls `zero` for the part of each region, which is held then. Holes that are there already are passed over. */
+  async #zeroRegions(
+    position: number,
+    end: number,
+    hole: boolean,
+    zero: (from: number, to: number) => Promise<boolean>,
+  ): Promise<boolean> {
     let regions = 0;
     for (let at = position; at < end; ) {
       const region = Math.floor(at / REGION_BYTES);
       const to = Math.min(end, (region + 1) * REGION_BYTES);
       const from = at;
-      const done = await this.#holding(region, async () => {
-        if (hole) return await this.#changes.zero(from, to, through);
-        return this.#fits(to) && (await this.#changes.writeZeroes(from, to, through));
-      });
-      if (!done) return false;
+      if (!(await this.#holding(region, () => zero(from, to)))) return false;
       at = hole ? Math.max(to, this.#nextData(to, end)) : to;
       if (++regions % REGIONS_A_TURN === 0) await nextTurn();
     }
@@ -196,12 +206,27 @@ export class SwapDevice {
   }
 
   /**
-   * Drops what lies behind bytes in use, up to `end`, when those have become fewer. Nothing comes there any more: who
-   * is under way in any thread ends before, and who waits for a region is refused.
+   * Takes out of the store what lies behind bytes in use, up to `end`, when those have become fewer: it goes to the
+   * device, or, where there is none, is dropped. Nothing comes there any more: who is under way in any thread ends
+   * before, and who waits for a region is refused.
    */
   async cut(size: number, end: number): Promise<void> {
     await this.#locks.drain();
-    await this.zero(size, end - size, true);
+    if (this.#side === undefined) {
+      await this.#zeroRegions(size, end, true, (from, to) => this.#changes.zero(from, to, false));
+      return;
+    }
+    const { map } = this.area;
+    const last = Math.ceil(end / SLOT_BYTES);
+    let slot = map.nextAccepted(Math.ceil(size / SLOT_BYTES), last);
+    for (let regions = 1; slot !== -1; regions++) {
+      const region = Math.floor(slot / REGION_SLOTS);
+      const regionEnd = Math.min((region + 1) * REGION_SLOTS, last);
+      const from = slot;
+      await this.#holding(region, () => this.#moveOut(from, regionEnd, 0));
+      slot = map.nextAccepted(regionEnd, last);
+      if (regions % REGIONS_A_TURN === 0) await nextTurn();
+    }
   }
 
   /** Reads ahead what only the device has, to where clean pages are kept, or else to the system's cache. */
@@ -209,6 +234,11 @@ export class SwapDevice {
     const first = Math.floor(position / SLOT_BYTES);
     const end = Math.ceil((position + length) / SLOT_BYTES);
     await this.#reads?.ahead(first, end, (slot) => this.area.holdsPage(slot));
+  }
+
+  /** Pages that the store did not take, in this thread: they went to the device, or their writer was told. */
+  get refusedPages(): number {
+    return this.#changes.refusedPages;
   }
 
   /** Whether zeroing (with holes) takes less time than writing. */
@@ -265,7 +295,11 @@ export class SwapDevice {
       this.#hand = (region + 1) % regions;
       if (region === regions) this.#hand = 0;
       else if (this.#used[region] === 1) this.#used[region] = 0;
-      else await this.#holding(region, () => this.#moveOut(region, target));
+      else {
+        const first = region * REGION_SLOTS;
+        const end = Math.min(first + REGION_SLOTS, this.area.slots);
+        await this.#holding(region, () => this.#moveOut(first, end, target));
+      }
       if (++looks % REGIONS_A_TURN === 0) await nextTurn();
     }
     return this.area.map.pages;
@@ -291,10 +325,9 @@ export class SwapDevice {
     }
   }
 
-  async #moveOut(region: number, target: number): Promise<void> {
-    const { map, slots } = this.area;
-    const end = Math.min((region + 1) * REGION_SLOTS, slots);
-    const first = region * REGION_SLOTS;
+  /** Moves pages of a region that is held to the device, until `target` remain in the store. */
+  async #moveOut(first: number, end: number, target: number): Promise<void> {
+    const { map } = this.area;
     await this.#side?.writeBack(first, end);
     this.#sync?.check();
     for (

@@ -76,10 +76,11 @@ export class AreaVolume implements Volume {
 
   async write(position: number, bytes: Uint8Array, through: boolean): Promise<boolean> {
     const written = await this.#swap.write(position, bytes, through || undefined);
+    this.#countRefused();
+    if (!written) return false;
     this.counters.writes++;
     this.counters.written_bytes += bytes.length;
-    this.#countRefused();
-    return written;
+    return true;
   }
 
   async zero(position: number, length: number, hole: boolean, through: boolean): Promise<boolean> {
@@ -111,8 +112,7 @@ export class AreaVolume implements Volume {
     return this.#swap.allocation(position, length, extentsMax);
   }
 
-  /** Pages are refused in calls that may wait, or just before one. */
   #countRefused(): void {
-    this.counters.refused_pages = this.#refusedBefore + this.#swap.area.stats().failed_stores;
+    this.counters.refused_pages = this.#refusedBefore + this.#swap.refusedPages;
   }
 }

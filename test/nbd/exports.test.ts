@@ -76,6 +76,15 @@ test('an export of a named store is served by one process at a time, and not twi
   await second.close();
 });
 
+test('a refused page counts once, and a write that was not done counts as none', async () => {
+  const { path, store, export: exported } = await newBench({});
+  const client = await Client.open(path);
+  store.freeze();
+  for (let i = 0; i < 10; i++) expect(await client.write(i * 4096, Buffer.alloc(4096, 'text'))).not.toBe(0);
+  expect(exported.stats()).toMatchObject({ refused_pages: 10, writes: 0, written_bytes: 0 });
+  await client.close();
+});
+
 test('an export that cannot be opened leaves nothing in the store', async () => {
   const store = newStore();
   store.client('other');

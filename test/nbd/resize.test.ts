@@ -32,7 +32,10 @@ test.each([
     await exported.resize(MiB);
     const found = Buffer.alloc(MiB, 9);
     await exported.volume.read(0, found);
-    expect(found.equals(Buffer.alloc(MiB))).toBe(true);
+    // A file keeps what was on it and in the store, as the page that came before the end moved.
+    const kept = Buffer.alloc(MiB);
+    if (kind === 'disk') kept.fill(3, 512 * KiB, 512 * KiB + 4096);
+    expect(found.equals(kept)).toBe(true);
     socket.destroy();
   },
 );
@@ -70,8 +73,9 @@ test('requests that wait for somebody else while the end moves leave nothing beh
   await resized;
   expect(exported.swap.area.map.pages).toBe(0);
   await exported.resize(MiB);
-  expect((await client.read(0, MiB)).equals(Buffer.alloc(MiB))).toBe(true);
-  expect(fs.readFileSync(file).equals(Buffer.alloc(MiB))).toBe(true);
+  const kept = Buffer.alloc(MiB).fill(page, 512 * KiB, 516 * KiB);
+  expect((await client.read(0, MiB)).equals(kept)).toBe(true);
+  expect(fs.readFileSync(file).equals(kept)).toBe(true);
   await client.close();
 });
 
@@ -83,5 +87,41 @@ test('a write up to the new end is served as ever', async () => {
   expect(await client.write(0, bytes)).toBe(0);
   expect(await client.command(CMD.WRITE_ZEROES, 256 * KiB, 1000, CMD_FLAG.NO_HOLE)).toBe(0);
   expect((await client.read(0, bytes.length)).equals(bytes.fill(0, 256 * KiB))).toBe(true);
+  await client.close();
+});
+
+test.each([false, true])(
+  'a smaller size leaves the file alone, and one that grows again has it (read-only %s)',
+  async (readOnly) => {
+    const file = newFile(newFolder(), MiB);
+    const content = Buffer.alloc(MiB, 'content');
+    fs.writeFileSync(file, content);
+    const bench = await newBench({ kind: 'disk', file, readOnly });
+    const client = await Client.open(bench.path);
+    if (!readOnly) {
+      content.fill(7, 600 * KiB, 700 * KiB);
+      expect(await client.write(600 * KiB, content.subarray(600 * KiB, 700 * KiB))).toBe(0);
+    }
+    await bench.export.resize(256 * KiB + 100);
+    expect(bench.export.swap.area.map.pages).toBe(0);
+    expect(fs.readFileSync(file).equals(content)).toBe(true);
+    await bench.export.resize(MiB);
+    expect((await client.read(0, MiB)).equals(content)).toBe(true);
+    await client.close();
+  },
+);
+
+test('a size that cannot be made smaller, because the file takes nothing, stays', async () => {
+  const file = newFile(newFolder(), MiB);
+  const bench = await newBench({ kind: 'disk', file });
+  const client = await Client.open(bench.path);
+  expect(await client.write(512 * KiB, Buffer.alloc(4096, 7))).toBe(0);
+  const device = bench.export.swap.device!;
+  const { write } = device;
+  device.write = () => Promise.reject(new Error('no space'));
+  await expect(bench.export.resize(256 * KiB)).rejects.toThrow('no space');
+  expect(bench.export.volume.size).toBe(MiB);
+  device.write = write;
+  expect((await client.read(512 * KiB, 4096)).equals(Buffer.alloc(4096, 7))).toBe(true);
   await client.close();
 });
