@@ -3,7 +3,7 @@
  * it runs, and stopped in order.
  *
  *   start    store -> server -> exports -> write-back -> sockets -> metrics
- *   stop     write-back -> sockets, requests under way end -> exports (disks to their files) -> metrics -> store
+ *   stop     sockets, requests under way end, write-back -> exports (disks to their files) -> metrics -> store
  *
  * It writes nowhere and knows no signals: who runs it does (src/cli/serve).
  */
@@ -30,8 +30,13 @@ export interface Reloaded extends ExportChanges {
 
 /** Told while the daemon runs. */
 export interface DaemonEvents {
-  /** Cold pages of an export could not be written to its file; they stay in the store. */
+  /**
+   * Cold pages of an export could not be written to its file; they stay in the store. Told when that begins, and when
+   * the reason changes.
+   */
   writeBackFailed(exportName: string, error: unknown): void;
+  /** Then they could be written again. */
+  writeBackWorks(exportName: string): void;
   /**
    * A thread died, and may have left locks behind that nobody gives back: the process has to end now, without stopping
    * the daemon. A named store keeps what was acknowledged.
@@ -53,9 +58,8 @@ const FIXED = [
 
 export class Daemon {
   readonly #parts: Parts;
-  readonly #events: DaemonEvents;
   #settings: ServeSettings;
-  #writeBack: WriteBack;
+  readonly #writeBack: WriteBack;
   readonly #http: HttpServer[] = [];
   #status: Health['status'] = 'ok';
   #refused = 0;
@@ -67,8 +71,12 @@ export class Daemon {
   private constructor(settings: ServeSettings, parts: Parts, events: DaemonEvents) {
     this.#settings = settings;
     this.#parts = parts;
-    this.#events = events;
-    this.#writeBack = this.#newWriteBack();
+    this.#writeBack = new WriteBack(
+      parts.store,
+      () => parts.exports,
+      ({ name }, error) => events.writeBackFailed(name, error),
+      ({ name }) => events.writeBackWorks(name),
+    );
     subscribe(REFUSED, this.#countRefused);
   }
 
@@ -172,25 +180,21 @@ export class Daemon {
    */
   stop(): Promise<unknown[]> {
     if (this.#status === 'ok') this.#status = 'draining';
-    this.#stopped ??= this.#oneByOne(async () => {
-      const { store, server, exports } = this.#parts;
-      await this.#writeBack.stop();
-      await server.stop(this.#settings.drainTimeoutMs);
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  #stop(): Promise<unknown[]> {
+    const { store, server, exports } = this.#parts;
+    // At once: a file that is slow, or a reload that waits for one, is no reason to take another client.
+    const drained = Promise.allSettled([server.stop(this.#settings.drainTimeoutMs), this.#writeBack.stop()]);
+    return this.#oneByOne(async () => {
+      for (const result of await drained) if (result.status === 'rejected') throw result.reason;
       const errors = await exports.close();
       await this.#closeHttp();
       store.close();
       return errors;
     });
-    return this.#stopped;
-  }
-
-  #newWriteBack(): WriteBack {
-    const { store, exports } = this.#parts;
-    return new WriteBack(
-      store,
-      () => exports,
-      ({ name }, error) => this.#events.writeBackFailed(name, error),
-    );
   }
 
   /** While exports go, nobody may work on them. */
@@ -199,8 +203,7 @@ export class Daemon {
     try {
       return await change();
     } finally {
-      this.#writeBack = this.#newWriteBack();
-      this.#writeBack.start();
+      if (this.#status === 'ok') this.#writeBack.start();
     }
   }
 

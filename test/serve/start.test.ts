@@ -127,7 +127,7 @@ const failing: Record<string, Failing> = {
   },
 };
 
-const events: DaemonEvents = { writeBackFailed: () => {}, failed: () => {} };
+const events: DaemonEvents = { writeBackFailed: () => {}, writeBackWorks: () => {}, failed: () => {} };
 const noSockets = { nbd: [], http: [] };
 
 test.each(Object.keys(failing))('%s is named, and nothing is left', async (what) => {

@@ -79,6 +79,7 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     daemon = await Daemon.start(settings, sockets, {
       writeBackFailed: (name, error) =>
         log.line('error', `${name}: cold pages stay in the store: ${messageOf(error)}`),
+      writeBackWorks: (name) => log.line('notice', `${name}: cold pages go to the file again`),
       failed: (error) => {
         log.line('error', messageOf(error));
         world.exit(EXIT_FAILED);
