@@ -19,7 +19,7 @@ const FRAME_BYTES = 4096;
 const LOW_SHARE = 1 / 32;
 const HIGH_SHARE = 1 / 16;
 
-/** How often it looks, as long as there is something to look for. Reading the counters takes some 100 us. */
+/** How often it looks. A look reads a few words of the store and of each export. */
 const LOOK_MS = 250;
 
 export class WriteBack {
@@ -103,10 +103,10 @@ export class WriteBack {
   /** Moves pages of an export until `frames` frames have become free, or more if its own limit asks for it. */
   async #move(exported: AreaExport, frames: number): Promise<void> {
     try {
-      const { mem_used_total, mem_limit } = exported.stats();
-      const limit = mem_limit / FRAME_BYTES;
-      const used = mem_used_total / FRAME_BYTES;
-      const wanted = Math.max(frames, mem_limit === 0 ? 0 : missing(limit, limit - used));
+      const memory = exported.memory();
+      const limit = memory.limit / FRAME_BYTES;
+      const used = memory.used / FRAME_BYTES;
+      const wanted = Math.max(frames, limit === 0 ? 0 : missing(limit, limit - used));
       if (wanted === 0 || used === 0) return;
       const { pages } = exported.swap.area.map;
       await exported.swap.shrink(Math.max(0, Math.floor(pages - (wanted * pages) / used)));
