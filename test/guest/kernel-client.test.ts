@@ -13,7 +13,7 @@ test(
   "the kernel's NBD driver writes, reads, discards and swaps on an export over TCP",
   async (context) => {
     needGuest(context, KERNEL_CLIENT_PROGRAMS);
-    const load = { memoryMib: 96, hogMib: 100, seconds: SECONDS };
+    const load = { memoryMib: 128, hogMib: 132, seconds: SECONDS };
     const { bytes, pagesOut, pagesIn, trims } = await runKernelClient(load);
     expect(bytes).toBe(DEVICE_BYTES);
     expect(pagesOut).toBeGreaterThan(0);
