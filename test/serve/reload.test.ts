@@ -5,6 +5,8 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
+import { type ServeWorld, serve } from '../../src/cli/serve/command.ts';
+import { Log } from '../../src/cli/serve/log.ts';
 import { CMD, OPT, REP } from '../../src/nbd/protocol.ts';
 import type { ServeInput } from '../../src/serve/settings.ts';
 import { Client, connectTo, Handshake } from '../nbd/client.ts';
@@ -221,6 +223,37 @@ test('an authority that comes is asked for at once, by all threads', async () =>
   for (let i = 0; i < 4; i++) await shownSubject(Number(port));
   const refusals = scene.running.log.match(/warning refused 127\.0\.0\.1: .*certificate/g) ?? [];
   expect(refusals.length).toBe(4);
+});
+
+test('a signal that comes while the daemon starts is not lost', async () => {
+  const folder = newFolder();
+  const settings = {
+    ...{ store: { memory: '32 MiB' }, threads: 0, listen: [`unix:${join(folder, 'nbd.sock')}`] },
+    exports: [{ name: 'stays', kind: 'ram' as const, size: MiB }],
+  };
+  const config = writeSettings(settings, folder);
+  const stop = new AbortController();
+  let log = '';
+  const world: ServeWorld = {
+    log: new Log({
+      write: (text) => {
+        log += text;
+        if (/reloaded|nothing was changed/.test(text)) stop.abort();
+      },
+      wallMs: () => 0,
+      isJournal: true,
+    }),
+    print: () => {},
+    ...{ environment: {}, pid: 1, exit: () => {} },
+    // The settings have been read by now.
+    onHangUp: (hungUp) => {
+      writeSettings({ ...settings, exports: [...settings.exports, extra] }, folder);
+      hungUp();
+      return () => {};
+    },
+  };
+  expect(await serve({ config, check: false, flags: {} }, world, stop.signal)).toBe(0);
+  expect(log).toMatch(/reloaded: extra added\n/);
 });
 
 test('a hundred signals at once are worked off one after the other', async () => {

@@ -19,7 +19,7 @@ import { formatByteSize } from '../../zcache/byte-size.ts';
 import { EXIT_FAILED } from '../command-line.ts';
 import { logEvents, messageOf } from './events.ts';
 import type { Log } from './log.ts';
-import { notifySystemd, type State } from './notify.ts';
+import { SystemdNotifier } from './notify.ts';
 
 /** Exports whose addresses are logged at the start: for a person to paste, not for a thousand. */
 const EXPORTS_LISTED_MAX = 20;
@@ -60,21 +60,31 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     world.print(`the settings are sound: exports: ${settings.exports.length}\n`);
     return 0;
   }
-  const notify = (state: State) =>
-    notifySystemd(state, environment, (message) => log.line('warning', message));
+  const systemd = new SystemdNotifier(environment, (message) => log.line('warning', message));
   const stopLog = logEvents(log);
   let daemon: Daemon | undefined;
+  /** Somebody wants the settings read; before the daemon has started, that is remembered. */
+  let wanted = false;
+  let reloading = false;
   const reload = async (): Promise<void> => {
-    if (daemon === undefined) return; // the settings have just been read
-    notify('--reloading');
-    try {
-      logReload(await daemon.reload(read()), log);
-    } catch (error) {
-      log.line('error', `nothing was changed: ${messageOf(error)}`);
+    if (daemon === undefined || reloading) return;
+    reloading = true;
+    while (wanted && !signal.aborted) {
+      wanted = false;
+      await systemd.tell('RELOADING=1');
+      try {
+        logReload(await daemon.reload(read()), log);
+      } catch (error) {
+        log.line('error', `nothing was changed: ${messageOf(error)}`);
+      }
+      await systemd.tell('READY=1');
     }
-    notify('--ready');
+    reloading = false;
   };
-  const offHangUp = world.onHangUp(() => void reload());
+  const offHangUp = world.onHangUp(() => {
+    wanted = true;
+    void reload();
+  });
   try {
     daemon = await Daemon.start(settings, sockets, {
       writeBackFailed: (name, error) =>
@@ -86,10 +96,11 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
       },
     });
     logStart(daemon, log);
-    notify('--ready');
+    void systemd.tell('READY=1');
+    void reload();
     await aborted(signal);
     log.line('notice', `stopping: requests under way get ${daemon.settings.drainTimeoutMs} ms`);
-    notify('--stopping');
+    void systemd.tell('STOPPING=1');
     const errors = await daemon.stop();
     for (const error of errors)
       log.line('error', `an export was not written to its file: ${messageOf(error)}`);
