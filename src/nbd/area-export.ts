@@ -6,7 +6,6 @@
  * (export-record.ts).
  */
 
-import { createHash } from 'node:crypto';
 import {
   type AreaOptions,
   Frontswap,
@@ -16,7 +15,7 @@ import {
   SwapDevice,
   ZcacheFrontswapBackend,
 } from '../frontswap/index.ts';
-import { type Client, type Store, TmemError } from '../zcache/index.ts';
+import { type Client, type ClientStatistics, type Store, TmemError } from '../zcache/index.ts';
 import { AreaVolume, type ExportKind } from './area-volume.ts';
 import {
   attachBackingFile,
@@ -25,17 +24,13 @@ import {
   type SharedFile,
   slotsOf,
 } from './backing-file.ts';
+import { cacheName, clientName } from './export-clients.ts';
 import { AREA_TYPE, checkRecord } from './export-record.ts';
 import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
 import { FileWatch } from './file-watch.ts';
 import { type ImageCache, imageCache } from './image-cache.ts';
 import type { NbdExport } from './volume.ts';
 import { ThreadCounters } from './volume-counters.ts';
-
-const CLIENT_PREFIX = 'nbd:';
-const CACHE_PREFIX = 'nbd-cache:';
-/** A client's name has at most 64 bytes; longer names of exports are hashed. */
-const PLAIN_NAME = /^[\x20-\x7e]{0,54}$/;
 
 const PAGE_BYTES = 4096;
 
@@ -243,8 +238,9 @@ export class AreaExport implements NbdExport {
     }
   }
 
-  stats(): ExportStatistics {
-    return exportStatistics(this.name, this.volume, this.swap.area, this.#parts.client.stats());
+  /** `client`: the statistics of its client, for whoever has those of the whole store. */
+  stats(client: ClientStatistics = this.#parts.client.stats()): ExportStatistics {
+    return exportStatistics(this.name, this.volume, this.swap.area, client);
   }
 
   /** Bytes of the store that the export has, and the most it may have; 0: no limit. Costs no more than a few reads. */
@@ -324,19 +320,6 @@ function initArea(shim: Frontswap, name: string, options: AreaOptions): Frontswa
     if (!TmemError.is(error)) throw error;
     throw new TmemError(error.code, `export '${name}': ${error.message}`, { cause: error });
   }
-}
-
-function clientName(name: string): string {
-  return CLIENT_PREFIX + shortened(name);
-}
-
-function cacheName(name: string): string {
-  return CACHE_PREFIX + shortened(name);
-}
-
-function shortened(name: string): string {
-  if (PLAIN_NAME.test(name)) return name;
-  return `#${createHash('sha256').update(name).digest('hex').slice(0, 40)}`;
 }
 
 function checkOptions(store: Store, options: AreaExportOptions): void {

@@ -45,7 +45,7 @@ export async function openBackingFile(
     if (size === 0) throw wrong(path, 'is empty; make it as large as the export, such as with truncate');
     // Without koffi there are no locks: then two servers on one file are not noticed.
     if (!readOnly && descriptors()?.lock(file.fd) === false)
-      throw wrong(path, 'is locked by another process');
+      throw wrong(path, 'is locked, by another process or another export');
     const device = await FileDevice.open(path, size, { create: false, readOnly });
     return {
       path,

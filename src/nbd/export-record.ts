@@ -37,7 +37,8 @@ export function checkRecord(
   ) {
     throw new TmemError(
       'TMEM_ERR_NAME_MISMATCH',
-      `export '${name}': the store has pages of it as ${kept}, not ${record}; open it as it was, or remove it first`,
+      `export '${name}': the store has pages of it as ${kept}, not ${record}; ` +
+        'open it as it was, or open it as it was and remove it first (tmem serve: serve it, then reload without it)',
     );
   }
   if (!metadata.store(oid, RECORD_INDEX, Buffer.from(record))) {

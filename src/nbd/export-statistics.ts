@@ -6,6 +6,7 @@
 import type { FrontswapArea } from '../frontswap/index.ts';
 import type { ClientStatistics } from '../zcache/index.ts';
 import type { AreaVolume, ExportKind } from './area-volume.ts';
+import { areaContent } from './export-clients.ts';
 import type { VolumeCounters } from './volume-counters.ts';
 
 const FRAME_BYTES = 4096;
@@ -36,8 +37,7 @@ export function exportStatistics(
   area: FrontswapArea,
   client: ClientStatistics,
 ): ExportStatistics {
-  // The client has one more pool, with the area's metadata.
-  const content = client.pools.find(({ name: pool }) => pool.startsWith('area-'))?.content;
+  const content = areaContent(client.pools);
   return {
     name,
     kind: volume.kind,

@@ -4,6 +4,7 @@
 
 export { AreaExport, type AreaExportOptions, type SharedExport } from './area-export.ts';
 export type { ExportKind } from './area-volume.ts';
+export type { KeptExport } from './export-clients.ts';
 export type { ExportStatistics } from './export-statistics.ts';
 export type { Address } from './listener.ts';
 export { NbdServer, type NbdServerOptions } from './server.ts';

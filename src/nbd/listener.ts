@@ -12,7 +12,8 @@ import { isMainThread } from 'node:worker_threads';
 export type Address =
   | { readonly path: string }
   | { readonly host?: string; readonly port: number }
-  | { readonly descriptor: number };
+  /** `bound`: where it is bound to, if it was listened on and that is no unix socket. */
+  | { readonly descriptor: number; readonly bound?: { readonly host: string; readonly port: number } };
 
 /** Connections that wait to be accepted. */
 const BACKLOG = 1024;
@@ -51,7 +52,9 @@ export class Listener {
 export async function listenOn(server: Server, address: Address): Promise<Address> {
   if ('descriptor' in address) {
     await listening(server, { fd: address.descriptor } as ListenOptions);
-    return address;
+    const bound = server.address();
+    if (typeof bound !== 'object' || bound === null) return address;
+    return { ...address, bound: { host: bound.address, port: bound.port } };
   }
   if ('path' in address) {
     await removeStale(address.path);

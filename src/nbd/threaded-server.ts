@@ -25,7 +25,7 @@ import type { Task } from './thread-messages.ts';
 import { checkTls, type TlsOptions } from './tls.ts';
 
 /** Far more than help: connections are spread over them, and each takes a slot of the store and 20 MiB. */
-const THREADS_MAX = 64;
+export const THREADS_MAX = 64;
 
 export interface ThreadedNbdServerOptions extends NbdServerOptions {
   /** Threads that serve, 1 to 64. The store needs a slot for each, beside that of this thread. */

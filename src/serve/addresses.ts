@@ -55,7 +55,9 @@ export function exportUri(address: Address, exportName: string, secured: boolean
 
 /** Whether only this machine can reach it, as far as the address tells. */
 export function isLocal(address: Address): boolean {
-  return !('port' in address) || /^(127\..*|::1|localhost)$/.test(address.host ?? LOOPBACK);
+  const place = 'descriptor' in address ? address.bound : address;
+  if (place === undefined || 'path' in place) return true;
+  return /^((::ffff:)?127\..*|::1|localhost)$/.test(place.host ?? LOOPBACK);
 }
 
 function hostText(host = LOOPBACK): string {

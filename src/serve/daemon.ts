@@ -10,7 +10,15 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isDeepStrictEqual } from 'node:util';
-import { type Address, NbdServer, type NbdService, ThreadedNbdServer, WriteBack } from '../nbd/index.ts';
+import { clientName, keptExports } from '../nbd/export-clients.ts';
+import {
+  type Address,
+  type KeptExport,
+  NbdServer,
+  type NbdService,
+  ThreadedNbdServer,
+  WriteBack,
+} from '../nbd/index.ts';
 import { open, removeStore, type Store, TmemError, type TmemEventName } from '../zcache/index.ts';
 import type { InheritedSockets } from './activation.ts';
 import { readTls } from './certificates.ts';
@@ -52,7 +60,7 @@ interface Parts {
 
 /** Settings that are not exports or certificates, which can change while it runs. */
 const FIXED = [
-  ...(['store', 'listen', 'threads', 'http'] as const),
+  ...(['listen', 'threads', 'http'] as const),
   ...(['handshakeTimeoutMs', 'connectionsMax'] as const),
 ];
 
@@ -93,7 +101,7 @@ export class Daemon {
   ): Promise<Daemon> {
     const undo: (() => unknown)[] = [];
     try {
-      const store = open(settings.store);
+      const store = openStore(settings);
       undo.push(() => leave(store, settings));
       let daemon: Daemon | undefined;
       const server = await startServer(store, settings, (error) => {
@@ -135,6 +143,16 @@ export class Daemon {
     return this.#parts.store.isNew;
   }
 
+  /** Exports that the store has pages of, and that this daemon does not serve. */
+  notServed(): KeptExport[] {
+    const { store, exports } = this.#parts;
+    if (store.name === undefined || store.isNew) return [];
+    return keptExports(
+      store.stats(),
+      [...exports].map(({ name }) => name),
+    );
+  }
+
   health(): Health {
     const { exports, server } = this.#parts;
     return { status: this.#status, exports: exports.size, connections: server.connections };
@@ -143,8 +161,10 @@ export class Daemon {
   /** Prometheus text. */
   metrics(): string {
     const { store, exports, server } = this.#parts;
-    const each = [...exports].map((exported) => exported.stats());
-    return metricsText(store.stats(), each, { connections: server.connections, refused: this.#refused });
+    const stats = store.stats();
+    const clients = new Map(stats.clients.map((client) => [client.name, client]));
+    const each = [...exports].map((exported) => exported.stats(clients.get(clientName(exported.name))));
+    return metricsText(stats, each, { connections: server.connections, refused: this.#refused });
   }
 
   /**
@@ -236,6 +256,16 @@ export class Daemon {
   };
 }
 
+/** Makes a store, or finds the one of its name: that was made with settings of its own. */
+function openStore({ store, storeGiven }: ServeSettings): Store {
+  try {
+    return open(store);
+  } catch (error) {
+    if (!TmemError.is(error) || error.code !== 'TMEM_ERR_NAME_MISMATCH') throw error;
+    return open(storeGiven);
+  }
+}
+
 /** A server with its threads, of which one may die later; with none, this thread serves. */
 async function startServer(
   store: Store,
@@ -268,6 +298,7 @@ function leave(store: Store, { store: { name, directory } }: ServeSettings): voi
 /** Names of the settings that differ and cannot change while the daemon runs. */
 function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
   const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
+  if (!isDeepStrictEqual(before.storeGiven, after.storeGiven)) changed.unshift('store');
   // What is in the files, whether TLS is required, and who signs clients may change; not whether there is TLS at all.
   if ((before.tls === undefined) !== (after.tls === undefined)) changed.push('tls');
   return changed;

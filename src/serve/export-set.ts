@@ -6,7 +6,9 @@
  * the pages of the others are dropped.
  */
 
+import { statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
+import { storeNeeds } from '../nbd/export-clients.ts';
 import { AreaExport, type AreaExportOptions, type NbdService } from '../nbd/index.ts';
 import { type Store, TmemError } from '../zcache/index.ts';
 
@@ -23,8 +25,8 @@ export interface ExportChanges {
 
 interface Member {
   readonly exported: AreaExport;
-  /** As it was opened, but for the size. */
-  options: AreaExportOptions;
+  /** As it was opened. */
+  readonly options: AreaExportOptions;
 }
 
 export class ExportSet {
@@ -49,9 +51,11 @@ export class ExportSet {
   /**
    * Opens and offers exports; none of them, if one cannot be.
    *
-   * @throws TmemError what AreaExport.open and NbdService.addExport throw
+   * @throws TmemError TMEM_ERR_SETTING when the store is none for them; what AreaExport.open and NbdService.addExport
+   *   throw
    */
   async add(all: readonly AreaExportOptions[]): Promise<void> {
+    this.#checkStore(all);
     const opened: Member[] = [];
     try {
       for (const options of all)
@@ -77,10 +81,9 @@ export class ExportSet {
   async become(wanted: readonly AreaExportOptions[]): Promise<ExportChanges> {
     const names = new Set(wanted.map(({ name }) => name));
     const isNew = ({ name }: AreaExportOptions) => !this.#members.has(name);
-    const changed = wanted.filter(
-      (options) => !isNew(options) && !isDeepStrictEqual(options, this.#members.get(options.name)?.options),
-    );
-    const sizes = changed.flatMap((options) => this.#newSize(options) ?? []);
+    const kept = wanted.filter((options) => !isNew(options));
+    const sizes = kept.flatMap((options) => this.#newSize(options) ?? []);
+    const needRestart = kept.filter((options) => this.#otherChanges(options)).map(({ name }) => name);
     const added = wanted.filter(isNew);
     await this.add(added);
     const removed = [...this.#members.keys()].filter((name) => !names.has(name));
@@ -103,7 +106,7 @@ export class ExportSet {
       added: added.map(({ name }) => name),
       removed: gone,
       resized,
-      needRestart: changed.filter((options) => this.#otherChanges(options)).map(({ name }) => name),
+      needRestart,
       failed,
     };
   }
@@ -121,22 +124,57 @@ export class ExportSet {
     this.#members.clear();
   }
 
-  /** The size an export should get, if it should get one. */
-  #newSize({ name, size }: AreaExportOptions): { name: string; bytes: number } | undefined {
+  /** The store was made with settings of its own, which may be too little for what is to come. */
+  #checkStore(added: readonly AreaExportOptions[]): void {
+    const { name, settings } = this.#store;
+    const { clients, incompressible } = settings;
+    const needed = storeNeeds([
+      ...[...this.#members.values()].map(({ options }) => options),
+      ...added,
+    ]).clients;
+    const which = name === undefined ? 'the store' : `store '${name}'`;
+    const advice = name === undefined ? 'start the daemon again' : 'use another store';
+    if (needed > clients) {
+      throw new TmemError(
+        'TMEM_ERR_SETTING',
+        `exports: they need ${needed} clients of the store (with cache two each), and ${which} was made with ` +
+          `${clients}; serve fewer, or ${advice}`,
+      );
+    }
+    const homeless = added.find(({ file }) => file === undefined);
+    if (homeless === undefined || incompressible === 'store') return;
+    throw new TmemError(
+      'TMEM_ERR_SETTING',
+      `export '${homeless.name}': has no file, so the store has to take every page, and ${which} was made with ` +
+        `incompressible '${incompressible}'; give the export a file, or ${advice}`,
+    );
+  }
+
+  /** How large an export can be until it is opened anew. */
+  #sizeMost(name: string): number {
     const { exported, options } = this.#members.get(name) as Member;
-    if (size === undefined || size === exported.volume.size) return undefined;
-    const most = exported.swap.device?.bytes ?? Math.max(options.sizeMax ?? 0, options.size ?? 0);
-    if (size <= most) return { name, bytes: size };
+    return exported.swap.device?.bytes ?? Math.max(options.sizeMax ?? 0, options.size ?? 0);
+  }
+
+  /** The size an export should get, if it should get one. Without one it is as large as it was opened for. */
+  #newSize({ name, size }: AreaExportOptions): { name: string; bytes: number } | undefined {
+    const most = this.#sizeMost(name);
+    const bytes = size ?? most;
+    if (bytes === this.#members.get(name)?.exported.volume.size) return undefined;
+    if (bytes <= most) return { name, bytes };
     throw new TmemError(
       'TMEM_ERR_SETTING',
       `export '${name}': size: got ${size}, allowed while it is served is at most ${most}, as it was opened`,
     );
   }
 
-  /** Whether more than the size is to change. */
+  /** Whether more than the size is to change, or the size beyond what can be done now. */
   #otherChanges(wanted: AreaExportOptions): boolean {
     const { options } = this.#members.get(wanted.name) as Member;
-    return !isDeepStrictEqual({ ...wanted, size: 0 }, { ...options, size: 0 });
+    if (!isDeepStrictEqual({ ...wanted, size: 0 }, { ...options, size: 0 })) return true;
+    if (wanted.size !== undefined || wanted.file === undefined) return false;
+    const fileBytes = statSync(wanted.file, { throwIfNoEntry: false })?.size ?? 0;
+    return fileBytes > this.#sizeMost(wanted.name);
   }
 
   async #resize(name: string, bytes: number): Promise<void> {

@@ -8,31 +8,29 @@
 import { availableParallelism } from 'node:os';
 import { isAbsolute } from 'node:path';
 import * as v from 'valibot';
-import { ARENA_BYTES_MAX, ARENAS_MAX, checkedStoreName } from '../arena/index.ts';
+import { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, checkedStoreName } from '../arena/index.ts';
 import { exportMistakes, SIZE_MAX } from '../nbd/area-export.ts';
+import { storeNeeds } from '../nbd/export-clients.ts';
 import type { Address, AreaExportOptions } from '../nbd/index.ts';
+import { STRING_BYTES_MAX } from '../nbd/protocol.ts';
+import { GRACE_DEFAULT_MS } from '../nbd/server.ts';
+import { THREADS_MAX } from '../nbd/threaded-server.ts';
 import { descriptors, type StoreOptions, TmemError } from '../zcache/index.ts';
 import { contradictions, PAGE_BYTES, settingsSchema, threadsFor } from '../zcache/settings.ts';
 import { byteSize, choice, flag, validate, whole } from '../zcache/validation.ts';
 import { ADDRESS_ALLOWED, addressText, parseAddress } from './addresses.ts';
 
-/** Threads that serve connections: beyond these the memory they share is the bound. */
-const THREADS_MAX = 64;
 const THREADS_DEFAULT_MAX = 4;
 
 /** The main thread is attached to the store, too; a second daemon and a tool that looks need a slot each. */
 const THREADS_BESIDE = 3;
 
-/** The protocol's longest name or description. */
-const STRING_BYTES_MAX = 4096;
-
 const EXPORTS_MAX = 1000;
 const LISTEN_MAX = 16;
 
-export const DRAIN_TIMEOUT_DEFAULT_MS = 5000;
-
 const EXPORT_ALLOWED =
-  "an object such as { name: 'vm1', kind: 'swap', size: '2 GiB' }, or text such as vm1=swap:2GiB";
+  "an object such as { name: 'vm1', kind: 'swap', size: '2 GiB' }, or text such as vm1=swap:2GiB or " +
+  'a=disk:./a.img (a file needs a slash)';
 
 const LISTEN_MISSING = "listen: is required, such as 'unix:/run/tmem/nbd.sock'";
 
@@ -133,7 +131,7 @@ const serveSchema = v.object({
   handshakeTimeoutMs: v.optional(whole(100, 600_000, 'milliseconds')),
   connectionsMax: v.optional(whole(1, 65_536)),
   /** Longest wait for requests under way when the daemon ends. */
-  drainTimeoutMs: v.optional(whole(0, 600_000, 'milliseconds'), DRAIN_TIMEOUT_DEFAULT_MS),
+  drainTimeoutMs: v.optional(whole(0, 600_000, 'milliseconds'), GRACE_DEFAULT_MS),
   exports: v.optional(
     v.pipe(
       v.array(exportSchema, 'a list of exports'),
@@ -150,7 +148,10 @@ export type ServeInput = v.InferInput<typeof serveSchema>;
 type Checked = v.InferOutput<typeof serveSchema>;
 
 export type ServeSettings = Readonly<Omit<Checked, 'store' | 'exports' | 'threads'>> & {
+  /** What a store is made with. */
   readonly store: StoreOptions;
+  /** What was said of the store: a named one that exists has settings of its own beside it. */
+  readonly storeGiven: StoreOptions;
   readonly threads: number;
   readonly exports: readonly AreaExportOptions[];
 };
@@ -171,13 +172,16 @@ export function serveSettings(
   const isDeaf = !inherited && (listen === undefined || (Array.isArray(listen) && listen.length === 0));
   const known = isDeaf ? [...complaints, LISTEN_MISSING] : complaints;
   const checked = withComplaints(known, () =>
-    validate(serveSchema, input, 'settings', 'TMEM_ERR_SETTING', contradictionsOf),
+    validate(serveSchema, input, 'settings', 'TMEM_ERR_SETTING', (given) =>
+      contradictionsOf(given, store as StoreOptions),
+    ),
   );
   const threads = threadsOf(checked);
   return {
     ...checked,
     threads,
     store: storeOptions(store as StoreOptions, checked, threads),
+    storeGiven: store as StoreOptions,
     exports: checked.exports as AreaExportOptions[],
   };
 }
@@ -202,18 +206,21 @@ function threadsOf({ threads }: Checked): number {
   return descriptors() === undefined ? 0 : Math.min(THREADS_DEFAULT_MAX, availableParallelism());
 }
 
-/** What was given, not what was filled in: a store that exists has its own. */
-function storeOptions(given: StoreOptions, checked: Checked, threads: number): StoreOptions {
-  const slots = Math.max(threadsFor(false), threads + THREADS_BESIDE);
+/** What was given, and the rest as a store that is made for these exports needs it. */
+function storeOptions(given: StoreOptions, { exports, store }: Checked, threads: number): StoreOptions {
+  const isNamed = given.name !== undefined;
+  const needed = storeNeeds(exports).clients;
   return {
-    // Without a file nobody else takes what the store refuses.
-    ...(checked.exports.some(({ file }) => file === undefined) ? { incompressible: 'store' } : {}),
-    ...(given.name === undefined ? { threads: slots } : {}),
+    // Without a file nobody else takes what the store refuses; a named store may get such exports later.
+    ...(isNamed || exports.some(({ file }) => file === undefined) ? { incompressible: 'store' } : {}),
+    threads: Math.max(threadsFor(isNamed), threads + THREADS_BESIDE),
+    // In a reload those that come are there before others go.
+    ...(needed > store.clients ? { clients: Math.min(2 * needed, CLIENTS_MAX) } : {}),
     ...given,
   };
 }
 
-function contradictionsOf(given: Checked): string[] {
+function contradictionsOf(given: Checked, storeGiven: StoreOptions): string[] {
   const { store, listen, exports } = given;
   const found: string[] = [];
   const threads = threadsOf(given);
@@ -221,6 +228,17 @@ function contradictionsOf(given: Checked): string[] {
     found.push(
       `store.threads: got ${store.threads}, allowed is at least ${threads + 1} with threads ${threads}`,
     );
+  }
+  const needed = storeNeeds(exports);
+  if (needed.clients > CLIENTS_MAX) {
+    found.push(
+      `exports: they need ${needed.clients} clients of the store (with cache two each), ` +
+        `allowed are at most ${CLIENTS_MAX}`,
+    );
+  }
+  for (const name of ['clients', 'pools'] as const) {
+    if (storeGiven[name] === undefined || store[name] >= needed[name]) continue;
+    found.push(`store.${name}: got ${store[name]}, allowed is at least ${needed[name]} with these exports`);
   }
   // Ports that are chosen are different ones.
   const places = listen.map(addressText).filter((text) => !text.endsWith(':0'));

@@ -105,6 +105,36 @@ test('sizes change up to what an export was opened for; beyond that nothing chan
   expect(log).toMatch(/nothing was changed: export 'grows': size: got 5242880, .* at most 4194304/);
   expect(await exportNames(scene.path)).toEqual(['grows']);
   expect(await scene.change({ exports: [{ ...grows, size: 3 * MiB }] })).toMatch(/nothing has changed/);
+  // Back to what it was opened with.
+  expect(await scene.change({ exports: [grows] })).toMatch(/grows resized\n/);
+});
+
+test('an export without a size is as large as it was opened; a larger file waits for a restart, and is named', async () => {
+  const file = newFile(join(newFolder(), 'image'), 4 * MiB);
+  const disk = { name: 'disk', kind: 'disk' as const, file };
+  const scene = await newScene({ exports: [disk] });
+  expect(await scene.change({ exports: [{ ...disk, size: MiB }] })).toMatch(/disk resized\n/);
+  const back = await scene.change({ exports: [disk] });
+  expect(back).toMatch(/disk resized\n/);
+  expect(back).not.toMatch(/restart/);
+  fs.truncateSync(file, 5 * MiB);
+  expect(await scene.change({ exports: [disk] })).toMatch(/only a restart brings it about: export disk\n/);
+});
+
+test('what follows from the exports is no change of the store', async () => {
+  const image = newFile(join(newFolder(), 'image'), MiB);
+  const disk = { name: 'disk', kind: 'disk' as const, file: image };
+  const scene = await newScene({ exports: [disk, extra] });
+  const log = await scene.change({ exports: [disk] });
+  expect(log).toMatch(/reloaded: extra removed\n/);
+  expect(log).not.toMatch(/restart/);
+});
+
+test('a file that another export has is named as locked, by whichever', async () => {
+  const image = newFile(join(newFolder(), 'image'), MiB);
+  const scene = await newScene({ exports: [{ name: 'old', kind: 'disk', file: image }] });
+  const log = await scene.change({ exports: [{ name: 'new', kind: 'disk', file: image }] });
+  expect(log).toMatch(/nothing was changed: .*image: is locked, by another process or another export\n/);
 });
 
 test('settings with mistakes, or a file that is missing, change nothing and are told', async () => {

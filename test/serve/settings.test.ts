@@ -5,12 +5,17 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isLocal, parseAddress } from '../../src/serve/addresses.ts';
 import { parseExport } from '../../src/serve/export-text.ts';
+import { exposure } from '../../src/serve/exposure.ts';
 import { exportUri, readSettings, TEXT_SETTINGS, variableOf } from '../../src/serve/index.ts';
 import { type ServeInput, type ServeSettings, serveSettings } from '../../src/serve/settings.ts';
 import { TmemError } from '../../src/zcache/index.ts';
 import { newFolder, writeSettings } from './running.ts';
 
 const MiB = 2 ** 20;
+
+const anybody = { certificate: '/cert', key: '/key' };
+const known = { ...anybody, authority: '/ca' };
+const optional = { ...known, required: false };
 
 const sound: ServeInput = {
   store: { memory: '64 MiB' },
@@ -52,8 +57,28 @@ test('sound settings are taken, and the rest is filled in', () => {
 
 test('a store that may exist is told only what was given', () => {
   const exports = [{ name: 'one', kind: 'disk' as const, file: '/srv/image' }];
-  const { store } = serveSettings({ ...sound, store: { name: 'web' }, exports });
-  expect(store).toEqual({ name: 'web' });
+  const { store, storeGiven } = serveSettings({ ...sound, store: { name: 'web' }, exports });
+  expect(storeGiven).toEqual({ name: 'web' });
+  // One that is made takes whatever is exported from it later.
+  expect(store).toEqual({ name: 'web', incompressible: 'store', threads: 32 });
+  const refusing = { name: 'web', incompressible: 'refuse' as const };
+  expect(serveSettings({ ...sound, store: refusing, exports }).store).toMatchObject(refusing);
+});
+
+const many = (count: number, more = {}) =>
+  Array.from({ length: count }, (_, i) => ({ name: `e${i}`, kind: 'disk' as const, file: '/x', ...more }));
+
+test('a store has clients enough for its exports, and for as many that come before those go', () => {
+  const { store } = serveSettings({ ...sound, exports: many(300) });
+  expect(store.clients).toBe(600);
+  expect(serveSettings({ ...sound, exports: many(500, { cache: true }) }).store.clients).toBe(1023);
+  expect(serveSettings({ ...sound, exports: many(100) }).store.clients).toBe(undefined);
+});
+
+test('exports that have a file are told that a file needs a slash', () => {
+  expect(messageOf(() => read({ memory: '64 MiB', listen: [':1'], export: ['a=disk:data.img'] }))).toMatch(
+    /exports\[0\]: got "a=disk:data\.img", allowed is .*a=disk:\.\/a\.img \(a file needs a slash\)/,
+  );
 });
 
 test('all mistakes are told at once, each with its place', () => {
@@ -101,6 +126,21 @@ test.each<[string, object, RegExp]>([
     'fewer slots than threads',
     { threads: 8, store: { memory: '64 MiB', threads: 8 } },
     /store\.threads: got 8/,
+  ],
+  [
+    'fewer clients than exports',
+    { store: { memory: '64 MiB', clients: 10 }, exports: many(6, { cache: true }) },
+    /store\.clients: got 10, allowed is at least 12/,
+  ],
+  [
+    'fewer pools than exports',
+    { store: { memory: '64 MiB', pools: 10 }, exports: many(4, { cache: true }) },
+    /store\.pools: got 10, allowed is at least 12/,
+  ],
+  [
+    'more exports with a cache than a store has clients',
+    { exports: many(512, { cache: true }) },
+    /exports: they need 1024 clients .* at most 1023/,
   ],
 ])('%s is a mistake', (_, changes, message) => {
   expect(messageOf(() => serveSettings({ ...sound, ...changes }))).toMatch(message);
@@ -242,6 +282,29 @@ test('addresses of exports can be pasted whatever the names', () => {
   expect(exportUri({ host: '::1', port: 10809 }, 'x', true)).toBe('nbds://[::1]:10809/x');
 });
 
+test.each<[string, Parameters<typeof exposure>[0], Parameters<typeof exposure>[1], RegExp | undefined]>([
+  ['here without TLS', parseAddress(':1')!, undefined, undefined],
+  ['elsewhere without TLS', parseAddress('0.0.0.0:1')!, undefined, /whoever reaches it .* see tls$/],
+  [
+    'elsewhere, with TLS if the client likes',
+    parseAddress('0.0.0.0:1')!,
+    optional,
+    /without TLS; see tls\.required/,
+  ],
+  ['elsewhere, for any client', parseAddress('0.0.0.0:1')!, anybody, /certificate; see tls\.authority/],
+  ['elsewhere, for clients that are known', parseAddress('0.0.0.0:1')!, known, undefined],
+  ['on a socket of others, here', { descriptor: 3 }, undefined, undefined],
+  [
+    'on a socket of others, elsewhere',
+    { descriptor: 3, bound: { host: '0.0.0.0', port: 1 } },
+    undefined,
+    /^descriptor 3: whoever reaches it/,
+  ],
+])('who may come is warned of: %s', (_, address, tls, warning) => {
+  if (warning === undefined) expect(exposure(address, tls)).toBe(undefined);
+  else expect(exposure(address, tls)).toMatch(warning);
+});
+
 test('addresses are local or not', () => {
   const local = ['unix:/x', ':1', 'localhost:1', '127.9.9.9:1', '[::1]:1'];
   for (const text of local) expect(isLocal(parseAddress(text)!)).toBe(true);
@@ -256,6 +319,8 @@ test.each([
   ['x=disk:/img,cache,size=1M', { name: 'x', kind: 'disk', file: '/img', cache: true, size: '1M' }],
   ['x=disk:/img,file=/other', 'x=disk:/img,file=/other'],
   ['nonsense', 'nonsense'],
+  ['x=disk:data.img', 'x=disk:data.img'],
+  ['x=ram:1X', { name: 'x', kind: 'ram', size: '1X' }],
 ])('the export %s', (text, parsed) => {
   expect(parseExport(text)).toEqual(parsed);
 });

@@ -248,3 +248,54 @@ test('a daemon that was killed is started again on its named store and socket, w
   expect(await last.stop()).toBe(0);
   expect(fs.readFileSync(image).equals(Buffer.alloc(MiB, 3))).toBe(true);
 });
+
+test('a named store made for disks takes exports without a file later', async () => {
+  const folder = newFolder();
+  const listen = [`unix:${join(folder, 'nbd.sock')}`];
+  const name = newStoreName();
+  const disk = { name: 'disk', kind: 'disk', file: newFile(join(folder, 'image'), MiB) };
+  const first = await serving({ store: { name, memory: '16 MiB' }, listen, exports: [disk] }, folder);
+  expect(await first.stop()).toBe(0);
+  const swap = { name: 'swap', kind: 'swap', size: MiB };
+  const second = await serving({ store: { name }, listen, exports: [disk, swap] }, folder);
+  expect(await second.stop()).toBe(0);
+});
+
+test('a store that refuses pages serves files, and the daemon says why nothing else', async () => {
+  const folder = newFolder();
+  const name = newStoreName();
+  open({ name, memory: '16 MiB', clients: 3 }).close();
+  const begin = (exports: ServeInput['exports']) =>
+    Daemon.start(serveSettings({ store: { name }, threads: 0, listen: [':0'], exports }), noSockets, events);
+  const disk = (i: number) => ({
+    ...{ name: `d${i}`, kind: 'disk' as const },
+    file: newFile(join(folder, `image${i}`), MiB),
+  });
+  await expect(begin([disk(0), { name: 's', kind: 'swap', size: MiB }])).rejects.toThrow(
+    /export 's': has no file, .* store '.*' was made with incompressible 'refuse'/,
+  );
+  await expect(begin([0, 1, 2, 3].map(disk))).rejects.toThrow(
+    /exports: they need 4 clients .* was made with 3; /,
+  );
+  const daemon = await begin([disk(0)]);
+  expect(await daemon.stop()).toEqual([]);
+});
+
+test('exports that a store has and the daemon does not serve are told of at the start', async () => {
+  const folder = newFolder();
+  const store = { name: newStoreName(), memory: '16 MiB' };
+  const listen = [`unix:${join(folder, 'nbd.sock')}`];
+  const ram = (name: string) => ({ name, kind: 'ram', size: MiB });
+  const first = await serving({ store, listen, exports: [ram('old'), ram('empty'), ram('stays')] }, folder);
+  for (const name of ['old', 'stays']) {
+    const client = await Client.open(join(folder, 'nbd.sock'), name);
+    expect(await client.write(0, Buffer.alloc(3 * 4096, 'x'))).toBe(0);
+    await client.close();
+  }
+  expect(await first.stop()).toBe(0);
+  const second = await serving({ store, listen, exports: [ram('stays')] }, folder);
+  expect(await second.stop()).toBe(0);
+  expect(second.log.match(/warning .*not served.*/g)).toEqual([
+    expect.stringMatching(/warning in the store, and not served: old \(3 pages\)$/),
+  ]);
+});

@@ -45,7 +45,8 @@ async function newScene(write: () => Promise<void>, events: Partial<DaemonEvents
   });
   const client = await Client.open(path);
   const used = () => Number(/tmem_export_mem_used_bytes\{.*\} (\d+)/.exec(daemon.metrics())?.[1]);
-  for (let i = 0; i % 4 > 0 || used() < FULL_BYTES; i++) expect(await client.write(i * PAGE, noise(i))).toBe(0);
+  for (let i = 0; i % 4 > 0 || used() < FULL_BYTES; i++)
+    expect(await client.write(i * PAGE, noise(i))).toBe(0);
   return { daemon, path, client, device };
 }
 

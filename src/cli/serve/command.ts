@@ -9,8 +9,8 @@ import {
   addressText,
   Daemon,
   exportUri,
+  exposure,
   inheritedSockets,
-  isLocal,
   type Reloaded,
   readSettings,
   type ServeSettings,
@@ -129,14 +129,15 @@ function logStart(daemon: Daemon, log: Log): void {
     log.line('notice', `serving ${exportName === '' ? 'the default export' : exportName}: ${uris.join(' ')}`);
   }
   for (const address of addresses) {
-    if (!secured && !isLocal(address))
-      log.line(
-        'warning',
-        `${addressText(address)}: whoever reaches it may read and write all exports; see tls`,
-      );
+    const warning = exposure(address, settings.tls);
+    if (warning !== undefined) log.line('warning', warning);
   }
   const more = settings.exports.length - EXPORTS_LISTED_MAX;
   if (more > 0) log.line('notice', `serving ${more} more exports`);
+  const kept = daemon.notServed();
+  const names = kept.slice(0, EXPORTS_LISTED_MAX).map((each) => `${each.name} (${each.pages} pages)`);
+  if (kept.length > names.length) names.push(`${kept.length - names.length} more`);
+  if (names.length > 0) log.line('warning', `in the store, and not served: ${names.join(', ')}`);
   for (const address of httpAddresses)
     log.line('notice', `metrics and health: ${addressText(address).replace(/^tcp:/, 'http:')}`);
 }
