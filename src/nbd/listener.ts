@@ -2,12 +2,15 @@
  * Where connections come from: a TCP port, a unix socket, or a socket that somebody else listens on already.
  *
  * A unix socket is for its owner only (mode 0600). One that a server left behind when it was killed is removed; one
- * that answers is not.
+ * that answers is not. Servers that find one at the same time do so one after the other, behind a lock on a file beside
+ * it that is there no longer than that; without koffi there is no such lock.
  */
 
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, constants, fstatSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
+import { type Descriptors, descriptors } from '../zcache/index.ts';
 
 export type Address =
   | { readonly path: string }
@@ -17,6 +20,10 @@ export type Address =
 
 /** Connections that wait to be accepted. */
 const BACKLOG = 1024;
+
+/** Others hold the lock for as long as it takes to connect to a socket and to listen: some milliseconds. */
+const LOCK_TRIES_MAX = 100;
+const LOCK_TRY_MS = 20;
 
 const OWNER_ONLY_MASK = 0o177;
 const OWNER_ONLY_MODE = 0o600;
@@ -57,8 +64,8 @@ export async function listenOn(server: Server, address: Address): Promise<Addres
     return { ...address, bound: { host: bound.address, port: bound.port } };
   }
   if ('path' in address) {
-    await removeStale(address.path);
-    await listeningOwnerOnly(server, address.path);
+    if (await isStale(address.path)) await listeningInstead(server, address.path);
+    else await listeningOwnerOnly(server, address.path);
     return address;
   }
   const { host = '127.0.0.1', port } = address;
@@ -90,15 +97,50 @@ async function listeningOwnerOnly(server: Server, path: string): Promise<void> {
   chmodSync(path, OWNER_ONLY_MODE);
 }
 
-/** Removes a socket that nobody listens on. */
-async function removeStale(path: string): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const answered = await new Promise<boolean>((resolve) => {
+/** Listens in the place of a socket that nobody listens on. */
+async function listeningInstead(server: Server, path: string): Promise<void> {
+  const system = descriptors();
+  const unlock = system && (await lockedBeside(path, system));
+  try {
+    // Another server may have been faster.
+    if (await isStale(path)) unlinkSync(path);
+    await listeningOwnerOnly(server, path);
+  } finally {
+    unlock?.();
+  }
+}
+
+/** Whether there is a socket that nobody listens on. */
+async function isStale(path: string): Promise<boolean> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  return await new Promise<boolean>((resolve) => {
     const socket = createConnection(path, () => {
       socket.destroy();
-      resolve(true);
+      resolve(false);
     });
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
   });
-  if (!answered) unlinkSync(path);
+}
+
+/** Waits for the lock beside a socket; what gives it back. */
+async function lockedBeside(path: string, system: Descriptors): Promise<() => void> {
+  const lock = `${path}.lock`;
+  for (let tries = 0; tries < LOCK_TRIES_MAX; tries++) {
+    const descriptor = openSync(lock, constants.O_CREAT | constants.O_RDWR | constants.O_NOFOLLOW, 0o600);
+    // Who had it before has removed the file: then this one locks out nobody.
+    if (
+      system.lock(descriptor) &&
+      lstatSync(lock, { throwIfNoEntry: false })?.ino === fstatSync(descriptor).ino
+    ) {
+      return () => {
+        unlinkSync(lock);
+        closeSync(descriptor);
+      };
+    }
+    closeSync(descriptor);
+    await delay(LOCK_TRY_MS);
+  }
+  throw Object.assign(new Error(`listen EADDRINUSE: others are about to listen there: ${path}`), {
+    code: 'EADDRINUSE',
+  });
 }

@@ -206,7 +206,11 @@ export class NbdServer implements NbdService {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEPALIVE_MS);
     const { handshakeTimeoutMs = HANDSHAKE_TIMEOUT_DEFAULT_MS } = this.#options;
-    const timer = setTimeout(() => refuse(socket, peer, 'the handshake took too long'), handshakeTimeoutMs);
+    const timer = setTimeout(() => {
+      // Of one on its way into TLS that is told, with its end.
+      if (this.#securing.has(socket)) socket.destroy();
+      else refuse(socket, peer, 'the handshake took too long');
+    }, handshakeTimeoutMs);
     return this.#connect(socket, { peer, timer, ended }, receives);
   }
 

@@ -65,13 +65,13 @@ export interface TmemEvents {
   'tmem:shrinker:failed': { error: unknown; stopped: boolean };
   /** A page did not match its checksum: memory was damaged. */
   'tmem:page:damaged': { client: string; pool: string; index: number };
-  /** A client of the NBD server chose an export. `peer`: its address, or '' on a unix socket. */
+  /** A client of the NBD server chose an export. `peer`: its address; '' on a unix socket, or if it has gone. */
   'tmem:nbd:serving': { export: string; peer: string; secured: boolean };
   /** A connection of the NBD server ended; `export` is null if its client chose none. */
   'tmem:nbd:closed': { export: string | null; peer: string; reason: string };
   /** A client of the NBD server was not let in: no TLS, a wrong certificate, too many connections. */
   'tmem:nbd:refused': { peer: string; reason: string };
-  /** Moving cold pages of exports to their files failed as a whole; it is tried again soon. */
+  /** Moving cold pages of exports to their files failed as a whole; told once, and again for another reason. */
   'tmem:nbd:write-back-failed': { error: unknown };
   /** A front end got another backend; `previous` is the old one. */
   'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };

@@ -49,12 +49,14 @@ test('events of the server and the store have their lines, until nobody wants th
   publish('tmem:nbd:closed', () => ({ export: null, peer: '', reason: 'the client is gone' }));
   publish('tmem:nbd:refused', () => ({ peer: '10.0.0.6', reason: 'client certificate: unknown' }));
   publish('tmem:store:gone', () => ({ path: '/dev/shm/x' }));
+  publish('tmem:nbd:write-back-failed', () => ({ error: new Error('damaged') }));
   stop();
   publish('tmem:store:gone', () => ({ path: '/dev/shm/y' }));
   expect(lines()).toEqual([
     '<5>vm1: serving 10.0.0.5 with TLS',
-    '<5>no export: connection of a local client ended: the client is gone',
+    '<5>no export: connection of a client ended: the client is gone',
     '<4>refused 10.0.0.6: client certificate: unknown',
     '<3>/dev/shm/x was removed or replaced: others do not find it',
+    '<3>moving cold pages to files failed: damaged',
   ]);
 });

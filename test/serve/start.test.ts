@@ -39,7 +39,7 @@ test('the quick start without a file serves, says where, and ends with status 0'
     await client.close();
   }
   expect(await running.stop()).toBe(0);
-  expect(running.log).toMatch(/vm1: serving a local client\n/);
+  expect(running.log).toMatch(/vm1: serving a client\n/);
   expect(running.log).toMatch(/stopped\n$/);
   expect(fs.existsSync(path)).toBe(false);
 });

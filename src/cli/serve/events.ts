@@ -10,7 +10,8 @@ type Entry<Payload> = readonly [about: 'client' | 'store', level: Level, text: (
 
 type Entries = { readonly [Name in TmemEventName]?: Entry<TmemEvents[Name]> };
 
-const who = (peer: string): string => (peer === '' ? 'a local client' : peer);
+/** A client on a unix socket has no address, and one that has gone has none any more. */
+const who = (peer: string): string => (peer === '' ? 'a client' : peer);
 
 const ENTRIES: Entries = {
   'tmem:nbd:serving': [
@@ -42,6 +43,10 @@ const ENTRIES: Entries = {
   ],
   'tmem:shrinker:exhausted': ['store', 'warning', ({ reason }) => `memory is short, and ${reason}`],
   'tmem:shrinker:failed': ['store', 'error', ({ error }) => `giving memory back failed: ${messageOf(error)}`],
+  'tmem:nbd:write-back-failed': [
+    ...(['store', 'error'] as const),
+    ({ error }) => `moving cold pages to files failed: ${messageOf(error)}`,
+  ],
   'tmem:page:damaged': [
     ...(['store', 'error'] as const),
     ({ client, pool, index }) => `memory was damaged: page ${index} of ${client}/${pool}`,
