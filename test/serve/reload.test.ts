@@ -109,7 +109,7 @@ test('sizes change up to what an export was opened for; beyond that nothing chan
   expect(await scene.change({ exports: [grows] })).toMatch(/grows resized\n/);
 });
 
-test('an export without a size is as large as it was opened; a larger file waits for a restart, and is named', async () => {
+test('an export without a size is as large as it was opened; a file that has grown waits for a restart', async () => {
   const file = newFile(join(newFolder(), 'image'), 4 * MiB);
   const disk = { name: 'disk', kind: 'disk' as const, file };
   const scene = await newScene({ exports: [disk] });
