@@ -62,7 +62,7 @@ test('a backing file that another process serves', async () => {
     child.kill('SIGKILL');
   });
   await once(child, 'message');
-  await expect(open(file)).rejects.toMatchObject(refusal(file, /is locked by another process/));
+  await expect(open(file)).rejects.toMatchObject(refusal(file, /is locked, by another process/));
   child.kill('SIGKILL');
   await once(child, 'exit');
   await (await open(file)).close();
