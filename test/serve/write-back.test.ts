@@ -50,17 +50,23 @@ async function newScene(write: () => Promise<void>, events: Partial<DaemonEvents
   return { daemon, path, client, device };
 }
 
-test('a file that hangs while cold pages move keeps no daemon from taking no more', async () => {
+test.each([
+  ['while cold pages move', false],
+  ['while a reload waits for that', true],
+])('a file that hangs %s keeps no daemon from taking no more clients', async (_, reloads) => {
   const gate = Promise.withResolvers<void>();
   onTestFinished(() => gate.resolve());
   const { daemon, path, client, device } = await newScene(() => gate.promise);
   await vi.waitFor(() => expect(device).toHaveBeenCalled(), 20_000);
+  const reloaded = reloads ? daemon.reload(daemon.settings) : undefined;
   const stopped = daemon.stop();
   await expect(connectTo(path)).rejects.toThrow(/ENOENT|ECONNREFUSED/);
   // In words, or the connection has ended by now.
   expect([ESHUTDOWN, -1]).toContain(await client.write(0, noise(0)));
   gate.resolve();
   expect(await stopped).toEqual([]);
+  // Begun before, and ended before, or refused.
+  await reloaded?.catch((error) => expect(error).toMatchObject({ code: 'TMEM_ERR_CLOSED' }));
 });
 
 test('a file that fails is told of when that begins, when the reason changes, and when it has ended', async () => {
