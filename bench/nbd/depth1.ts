@@ -10,7 +10,7 @@ const ROUNDS = 7;
 const WARM_UP_MS = 1000;
 const MEASURE_MS = 2000;
 
-const SERVERS = ['tmem', 'nbdkit-memory'] as const;
+const SERVERS = ['tmem', 'protocol', 'nbdkit-memory'] as const;
 
 export async function measureDepth1(scene: Scene): Promise<Figures> {
   // The first core often serves the machine's interrupts.
@@ -19,10 +19,14 @@ export async function measureDepth1(scene: Scene): Promise<Figures> {
   for (const name of SERVERS) {
     scene.say(`depth 1, ${name}: ${medianOf(all, (of) => of[name], 0)} a second`);
   }
-  return { iops_d1_vs_nbdkit_memory: medianOf(all, (of) => of.tmem / of['nbdkit-memory']) };
+  return {
+    iops_d1_vs_nbdkit_memory: medianOf(all, (of) => of.tmem / of['nbdkit-memory']),
+    protocol_d1_vs_nbdkit_memory: medianOf(all, (of) => of.protocol / of['nbdkit-memory']),
+  };
 }
 
-async function measure(scene: Scene, name: ServerName, setup: Setup, verify: boolean): Promise<number> {
+async function measure(scene: Scene, name: ServerName, setup: Setup, first: boolean): Promise<number> {
+  const verify = first && name !== 'protocol';
   await using server = await scene.start(name, setup);
   using load = scene.load(server, setup);
   await load.fill();

@@ -13,7 +13,7 @@ const WARM_UP_MS = 1000;
 const MEASURE_MS = 3000;
 const VERIFY_MS = 1000;
 
-const SERVERS = ['tmem', 'nbdkit-memory', 'nbdkit-zstd'] as const;
+const SERVERS = ['tmem', 'protocol', 'nbdkit-memory', 'nbdkit-zstd'] as const;
 
 interface Measured {
   one: number;
@@ -33,10 +33,13 @@ export async function measureDepth32(scene: Scene): Promise<Figures> {
     iops_d32_vs_nbdkit_memory: medianOf(all, (of) => of.tmem.one / of['nbdkit-memory'].one),
     iops_d32_2clients_vs_nbdkit_memory: medianOf(all, (of) => of.tmem.two / of['nbdkit-memory'].two),
     iops_d32_vs_nbdkit_zstd: medianOf(all, (of) => of.tmem.one / of['nbdkit-zstd'].one, 2),
+    protocol_d32_vs_nbdkit_memory: medianOf(all, (of) => of.protocol.one / of['nbdkit-memory'].one),
+    protocol_d32_2clients_vs_nbdkit_memory: medianOf(all, (of) => of.protocol.two / of['nbdkit-memory'].two),
   };
 }
 
-async function measure(scene: Scene, name: ServerName, verify: boolean): Promise<Measured> {
+async function measure(scene: Scene, name: ServerName, first: boolean): Promise<Measured> {
+  const verify = first && name !== 'protocol';
   await using server = await scene.start(name);
   using load = scene.load(server);
   await load.fill();

@@ -13,7 +13,10 @@ import { processMemory } from '../support/resident.ts';
 /** As it is published: without the sources' types, which Node would take memory to strip. */
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
-export type ServerName = 'tmem' | 'nbdkit-memory' | 'nbdkit-zstd';
+const PROTOCOL = fileURLToPath(new URL('./protocol-server.ts', import.meta.url));
+
+/** `protocol` is our server with an export that stores nothing, on one thread. */
+export type ServerName = 'tmem' | 'protocol' | 'nbdkit-memory' | 'nbdkit-zstd';
 
 const START_TRIES = 500;
 const START_PAUSE_MS = 20;
@@ -26,6 +29,7 @@ const COMMANDS: Record<ServerName, (socket: string, bytes: number) => string[]> 
     ...[process.execPath, CLI, 'serve', '--memory', String(bytes)],
     ...['--export', `bench=ram:${bytes}`, '--listen', `unix:${socket}`],
   ],
+  protocol: (socket, bytes) => [process.execPath, PROTOCOL, socket, String(bytes)],
   'nbdkit-memory': (socket, bytes) => ['nbdkit', '-f', '-U', socket, 'memory', String(bytes)],
   'nbdkit-zstd': (socket, bytes) => ['nbdkit', '-f', '-U', socket, 'memory', String(bytes), 'allocator=zstd'],
 };

@@ -21,6 +21,9 @@ const THREAD_URL = new URL(
   import.meta.url,
 );
 
+/** What serving allocates is garbage when an event has ended; by default each thread would keep 16 MiB for that. */
+const YOUNG_GENERATION_MIB = 2;
+
 export class ServingThread {
   readonly #worker: Worker;
   readonly #tasks = new Map<number, PromiseWithResolvers<void>>();
@@ -37,7 +40,10 @@ export class ServingThread {
   /** `onDeath`: the thread ended although nobody told it to. */
   constructor(data: ThreadData, onDeath: (error: TmemError) => void) {
     this.#onDeath = onDeath;
-    this.#worker = new Worker(THREAD_URL, { workerData: data, name: 'tmem-nbd' });
+    this.#worker = new Worker(THREAD_URL, {
+      ...{ workerData: data, name: 'tmem-nbd' },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+    });
     this.#worker.on('message', (message: FromThread) => this.#take(message));
     this.#worker.on('error', (error) => this.#died(`threw '${error.message}'`, error));
     this.#worker.on('exit', (code) => {
