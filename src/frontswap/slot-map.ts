@@ -12,8 +12,8 @@
  * Looking for slots passes over blocks that have none, tens of nanoseconds each: an area of 1 TiB has 65,536. A block's
  * counts are never too low: they are raised before a slot changes and lowered after.
  *
- * Looks at one slot are plain reads: a word is read whole, what was changed before a request came is seen, and an atomic
- * read in JavaScript is a call of tens of nanoseconds.
+ * Looks at one slot are plain reads: a word is read whole, what was changed before a request came is seen, and an
+ * atomic read in JavaScript is a call of tens of nanoseconds.
  *
  * The memory is shared: several threads of a process use one area. It is allocated whole, 2 bits a slot (16 MiB for
  * an area of 256 GiB), but the operating system gives a page of it only when a slot in it is first used.
