@@ -119,8 +119,10 @@ async function lead() {
   const result = await runDemo(site, root, Number(options.seconds));
   clearInterval(shown);
   isEnding = true;
-  for (const running of Object.values(cluster.workers)) running.process.kill('SIGKILL');
-  while (Object.keys(cluster.workers).length > 0) await once(cluster, 'exit');
+  const running = Object.values(cluster.workers).filter((each) => !each.isDead());
+  const exits = running.map((each) => once(each, 'exit'));
+  for (const each of running) each.process.kill('SIGKILL');
+  await Promise.all(exits);
   store.close();
   removeStore(STORE.name);
   console.log(JSON.stringify({ ...result, replacements }));
