@@ -252,7 +252,7 @@ test('an authority that comes is asked for at once, by all threads', async () =>
   expect(await scene.running.reload()).not.toMatch(/restart/);
   // Each is refused, or this would wait for ever; the log has a line of each, some time later.
   for (let i = 0; i < 4; i++) await shownSubject(Number(port));
-  await scene.running.until(/(warning refused 127\.0\.0\.1: .*certificate[^]*){4}/);
+  await scene.running.until(/(warning refused 127\.0\.0\.1: .*certificate[\s\S]*?){4}/);
 });
 
 test('a signal that comes while the daemon starts is not lost', async () => {
