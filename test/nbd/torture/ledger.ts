@@ -91,6 +91,11 @@ export class Ledger {
     return this.#may(block, id, ({ acknowledged }) => acknowledged < sent);
   }
 
+  /** Whether a block was being changed at some time since a read was sent: then it may find parts of both. */
+  wasChanging(block: number, sent: number): boolean {
+    return this.#blocks[block]!.some(({ acknowledged }) => acknowledged > sent);
+  }
+
   /** Whether a killed server may leave a block so. */
   mayBeLeft(block: number, id: number, survives: Survives): boolean {
     return this.#may(block, id, ({ acknowledged, lasting }) =>

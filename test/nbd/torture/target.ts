@@ -134,7 +134,10 @@ export class Target {
       return false;
     }
     for (let block = first; block < end; block++) {
-      const id = this.#idOf(data.subarray((block - first) * BLOCK, (block - first + 1) * BLOCK), block);
+      const bytes = data.subarray((block - first) * BLOCK, (block - first + 1) * BLOCK);
+      // The system lets a read of a file overtake a write of it anywhere.
+      if (idIn(bytes, block) === undefined && this.ledger.wasChanging(block, sent)) continue;
+      const id = this.#idOf(bytes, block);
       if (id === undefined || this.ledger.mayRead(block, id, sent)) continue;
       this.#tally.stale++;
       this.#tell(`read: block ${block} holds ${id}, sent at ${sent}`, block);
