@@ -9,7 +9,8 @@ import { measureMemory } from './nbd/memory.ts';
 import { openScene, type Scene } from './nbd/scene.ts';
 import type { BenchOptions, Figures } from './run.ts';
 import { chosen } from './support/only.ts';
-import { type Target, targetTable } from './support/targets.ts';
+import { report } from './support/report.ts';
+import type { Target } from './support/targets.ts';
 
 const MEASUREMENTS: Record<string, (scene: Scene) => Promise<Figures>> = {
   depth32: measureDepth32,
@@ -34,9 +35,5 @@ const TARGETS: readonly Target[] = [
 export async function run(options: BenchOptions): Promise<Figures> {
   const measurements = chosen(MEASUREMENTS, options.only);
   using scene = openScene(options);
-  const figures: Figures = {};
-  for (const measure of measurements) Object.assign(figures, await measure(scene));
-  options.say('');
-  for (const line of targetTable(figures, TARGETS)) options.say(line);
-  return figures;
+  return await report(measurements, scene, TARGETS, options.say);
 }

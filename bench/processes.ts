@@ -10,7 +10,8 @@ import { measureProcessVsThread } from './processes/process-vs-thread.ts';
 import { measureRecovery } from './processes/recovery.ts';
 import type { BenchOptions, Figures } from './run.ts';
 import { chosen } from './support/only.ts';
-import { type Target, targetTable } from './support/targets.ts';
+import { report } from './support/report.ts';
+import type { Target } from './support/targets.ts';
 
 const MEASUREMENTS: Record<string, (options: BenchOptions) => Promise<Figures>> = {
   'process-vs-thread': measureProcessVsThread,
@@ -41,9 +42,5 @@ const TARGETS: readonly Target[] = [
 ];
 
 export async function run(options: BenchOptions): Promise<Figures> {
-  const figures: Figures = {};
-  for (const measure of chosen(MEASUREMENTS, options.only)) Object.assign(figures, await measure(options));
-  options.say('');
-  for (const line of targetTable(figures, TARGETS)) options.say(line);
-  return figures;
+  return await report(chosen(MEASUREMENTS, options.only), options, TARGETS, options.say);
 }

@@ -11,7 +11,8 @@ import { measurePutFull } from './store/put-full.ts';
 import { measureScaling } from './store/scaling.ts';
 import { openScene, type Scene } from './store/scene.ts';
 import { chosen } from './support/only.ts';
-import { type Target, targetTable } from './support/targets.ts';
+import { report } from './support/report.ts';
+import type { Target } from './support/targets.ts';
 
 const MEASUREMENTS: Record<string, (scene: Scene) => Figures | Promise<Figures>> = {
   put: measurePut,
@@ -37,15 +38,11 @@ const TARGETS: readonly Target[] = [
   { field: 'metadata_bytes_a_page_1', most: 96 },
 ];
 
-export async function run({ pages, only, say }: BenchOptions): Promise<Figures> {
-  const measurements = chosen(MEASUREMENTS, only);
-  const scene = openScene(pages, say);
+export async function run(options: BenchOptions): Promise<Figures> {
+  const measurements = chosen(MEASUREMENTS, options.only);
+  const scene = openScene(options.pages, options.say);
   try {
-    const figures: Figures = {};
-    for (const measure of measurements) Object.assign(figures, await measure(scene));
-    say('');
-    for (const line of targetTable(figures, TARGETS)) say(line);
-    return figures;
+    return await report(measurements, scene, TARGETS, options.say);
   } finally {
     scene.dispose();
   }
