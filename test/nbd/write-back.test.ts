@@ -16,7 +16,10 @@ function noise(seed: number): Buffer {
   return Buffer.from(Uint32Array.from({ length: 1024 }, () => random(2 ** 32)).buffer);
 }
 
-function policyOf({ store, export: exported }: Bench, errors: unknown[] = []): WriteBack {
+function policyOf(
+  { store, export: exported }: Pick<Bench, 'store' | 'export'>,
+  errors: unknown[] = [],
+): WriteBack {
   return new WriteBack(
     store,
     () => [exported],
@@ -78,12 +81,7 @@ test('while the store must not grow pages move out of what it has', async () => 
   const [arena] = arenasOf(store).all;
   arena.setWord(arena.layout.H_GROWTH_STOPPED, 1);
   const pages = 200 + fillStore(exported, 200);
-  const policy = new WriteBack(
-    store,
-    () => [exported],
-    () => {},
-  );
-  await policy.step();
+  await policyOf({ store, export: exported }).step();
   expect(exported.swap.area.map.pages).toBeLessThan(pages);
   expect(fillStore(exported, pages)).toBeGreaterThan(0);
 });
@@ -93,12 +91,7 @@ test('persistent pages count as such, whatever memory they are in', async () => 
   const text = (i: number) => Buffer.alloc(4096, `${i} text that compresses `);
   let pages = 0;
   while (exported.volume.writeNow(pages * 4096, text(pages)) === 4096) pages++;
-  const policy = new WriteBack(
-    store,
-    () => [exported],
-    () => {},
-  );
-  await policy.step();
+  await policyOf({ store, export: exported }).step();
   expect(exported.swap.area.map.pages).toBeLessThan(pages);
 });
 
@@ -108,12 +101,7 @@ test('ephemeral pages count as room, raw ones, too', async () => {
   const cache = store.client('cache').pool('hot', { kind: 'ephemeral', pam: 'raw' });
   for (let i = 0; i < 3000; i++) cache.put(Oid.fromNumbers(1), i, noise(i));
   expect(store.stats().store.frames_free).toBeLessThan(100);
-  const policy = new WriteBack(
-    store,
-    () => [exported],
-    () => {},
-  );
-  await policy.step();
+  await policyOf({ store, export: exported }).step();
   expect(exported.swap.area.map.pages).toBe(100);
 });
 
