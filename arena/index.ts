@@ -9,6 +9,7 @@ import { nodesChanged } from './tmem/reserve';
 export {
   CLIENT_COUNTER_WORDS,
   C_CAP_FRAMES,
+  C_FRAMES,
   C_FROZEN,
   C_KINDS,
   C_NAME,

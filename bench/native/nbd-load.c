@@ -8,7 +8,8 @@
  *
  * Each line on standard input is one task, and one line of JSON is printed when it is done:
  *
- *   fill                                  writes the whole image
+ *   image <file>                          writes the image to a file; needs no server
+ *   fill                                  writes the whole image to the server
  *   load <clients> <depth> <ms> <verify>  random 4 KiB reads and writes, half and half; a write puts a random page of
  *                                         the file; each client has a connection and a thread of its own
  *   check                                 reads the whole image and compares it
@@ -32,6 +33,7 @@
 #define LONG_DEPTH 8
 #define DEPTH_MAX 256
 #define CLIENTS_MAX 8
+#define LINE_BYTES 4200 /* with a path */
 /* Any but 0. */
 #define LAYOUT_SEED 20260101u
 
@@ -63,7 +65,7 @@ struct client {
   struct request requests[DEPTH_MAX];
   struct request *idle[DEPTH_MAX];
   uint32_t idle_count;
-  uint64_t reads, writes, start_ns, end_ns;
+  uint64_t operations, start_ns, end_ns;
 };
 
 static void fail(const char *why) {
@@ -151,11 +153,10 @@ static void close_client(struct client *client) {
 }
 
 /* The whole image from its start to its end, written or read. */
-static uint64_t whole(int is_read) {
+static void whole(int is_read) {
   static struct client client;
   client.verify = is_read;
   open_client(&client, LONG_DEPTH, LONG);
-  uint64_t start = now_ns();
   for (uint32_t page = 0; page < image_pages || client.idle_count < LONG_DEPTH;) {
     while (client.idle_count > 0 && page < image_pages) {
       struct request *request = client.idle[--client.idle_count];
@@ -169,9 +170,7 @@ static uint64_t whole(int is_read) {
     }
     if (client.idle_count < LONG_DEPTH) wait_for_replies(&client);
   }
-  uint64_t spent = now_ns() - start;
   close_client(&client);
-  return spent;
 }
 
 /* A page of this client's that no request is under way for. */
@@ -195,11 +194,10 @@ static void *work(void *argument) {
       request->page = free_page(client);
       request->count = 1;
       request->is_read = below(&client->random, 2) == 0;
+      client->operations++;
       if (request->is_read) {
-        client->reads++;
         submit(client, request, NULL);
       } else {
-        client->writes++;
         held[request->page] = below(&client->random, distinct);
         submit(client, request, content(request->page));
       }
@@ -214,7 +212,7 @@ static void load(uint32_t clients, uint32_t depth, uint64_t ms, int verify) {
   static struct client all[CLIENTS_MAX];
   /* Another sequence for each load. */
   static uint32_t seed = LAYOUT_SEED;
-  if (clients < 1 || clients > CLIENTS_MAX || depth < 1 || depth > DEPTH_MAX) fail("so many clients or requests are too many");
+  if (clients < 1 || clients > CLIENTS_MAX || depth < 1 || depth > DEPTH_MAX) fail("too many clients or requests");
   pthread_barrier_t barrier;
   pthread_barrier_init(&barrier, NULL, clients);
   for (uint32_t i = 0; i < clients; i++) {
@@ -226,20 +224,26 @@ static void load(uint32_t clients, uint32_t depth, uint64_t ms, int verify) {
   }
   for (uint32_t i = 0; i < clients; i++)
     if (pthread_create(&all[i].thread, NULL, work, &all[i]) != 0) fail("no thread");
-  uint64_t start = UINT64_MAX, end = 0, reads = 0, writes = 0;
+  uint64_t start = UINT64_MAX, end = 0, operations = 0;
   for (uint32_t i = 0; i < clients; i++) {
     struct client *client = &all[i];
     pthread_join(client->thread, NULL);
     if (client->start_ns < start) start = client->start_ns;
     if (client->end_ns > end) end = client->end_ns;
-    reads += client->reads;
-    writes += client->writes;
+    operations += client->operations;
     close_client(client);
   }
   pthread_barrier_destroy(&barrier);
   double seconds = (double)(end - start) / 1e9;
-  printf("{\"iops\":%.0f,\"reads\":%llu,\"writes\":%llu,\"seconds\":%.4f}\n", (double)(reads + writes) / seconds,
-         (unsigned long long)reads, (unsigned long long)writes, seconds);
+  printf("{\"iops\":%.0f,\"operations\":%llu}\n", (double)operations / seconds, (unsigned long long)operations);
+}
+
+static void write_image(const char *path) {
+  FILE *file = fopen(path, "wb");
+  if (!file) fail("cannot make the image's file");
+  for (uint32_t page = 0; page < image_pages; page++)
+    if (fwrite(content(page), PAGE, 1, file) != 1) fail("cannot write the image's file");
+  if (fclose(file) != 0) fail("cannot write the image's file");
 }
 
 static void lay_out(void) {
@@ -269,11 +273,15 @@ int main(int argc, char **argv) {
   busy = allocate(image_pages);
   lay_out();
 
-  char line[64];
+  char line[LINE_BYTES], path[LINE_BYTES];
   while (fgets(line, sizeof line, stdin)) {
     unsigned clients, depth, ms, verify;
-    if (strcmp(line, "fill\n") == 0 || strcmp(line, "check\n") == 0) {
-      printf("{\"seconds\":%.4f}\n", (double)whole(line[0] == 'c') / 1e9);
+    if (sscanf(line, "image %[^\n]", path) == 1) {
+      write_image(path);
+      printf("{}\n");
+    } else if (strcmp(line, "fill\n") == 0 || strcmp(line, "check\n") == 0) {
+      whole(line[0] == 'c');
+      printf("{}\n");
     } else if (sscanf(line, "load %u %u %u %u", &clients, &depth, &ms, &verify) == 4) {
       load(clients, depth, ms, verify != 0);
     } else {

@@ -5,11 +5,10 @@
 // scaling_2_threads_cpu compares CPU time for an operation: what two threads cost each other in caches and spinning,
 // without waits and without what the machine does meanwhile.
 
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { open } from '../../src/index.ts';
 import type { Figures } from '../run.ts';
 import { collectGarbage } from '../support/collect.ts';
+import { LineProgram } from '../support/line-program.ts';
 import { median, rounded } from '../support/measure.ts';
 import { PAGE_BYTES } from '../support/pages.ts';
 import { Crew } from './crew.ts';
@@ -119,24 +118,18 @@ function isQuiet(round: Round): boolean {
 
 /** bench/native/scaling.c running. */
 class NativeThreads {
-  readonly #process;
-  readonly #lines: AsyncIterator<string>;
+  readonly #program: LineProgram;
 
   constructor(scene: Scene) {
-    const args = [scene.pagesFile, String(SOURCE_MIB), String(OPERATIONS)];
-    this.#process = spawn(scene.scaling, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+    this.#program = new LineProgram([scene.scaling, scene.pagesFile, String(SOURCE_MIB), String(OPERATIONS)]);
   }
 
   /** Times of as many threads. */
-  async run(threads: number): Promise<Times> {
-    this.#process.stdin.write(`${threads}\n`);
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error('the native control ended early (its message is above)');
-    return JSON.parse(value) as Times;
+  run(threads: number): Promise<Times> {
+    return this.#program.ask(String(threads));
   }
 
   close(): void {
-    this.#process.stdin.end();
+    this.#program.close();
   }
 }

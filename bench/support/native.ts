@@ -1,35 +1,43 @@
-// Compiling and driving the native controls: small C programs around the public codec libraries.
+// Compiling and driving the native controls: small C programs around public libraries.
 // What the machine lacks for that is named in the error, so that a benchmark or a test can say it and stop.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { LineProgram } from './line-program.ts';
 
-/** Header, Debian package: what a control includes and where it comes from. */
-const LIBRARIES = [
+/** What a control includes, is linked with, and where both come from. */
+export interface Library {
+  header: string;
+  link: string;
+  debianPackage: string;
+}
+
+const CODEC_LIBRARIES: readonly Library[] = [
   { header: 'lz4.h', link: '-llz4', debianPackage: 'liblz4-dev' },
   { header: 'lzo/lzo1x.h', link: '-llzo2', debianPackage: 'liblzo2-dev' },
 ];
 
 /** Debian packages that are missing for compiling a control; empty when all is there. */
-function missingPackages(): string[] {
+function missingPackages(libraries: readonly Library[]): string[] {
   if (spawnSync('gcc', ['--version']).status !== 0) return ['gcc'];
-  return LIBRARIES.filter(({ header, link }) => {
-    const source = `#include <${header}>\nint main(void) { return 0; }\n`;
-    return spawnSync('gcc', ['-xc', '-', link, '-o', '/dev/null'], { input: source }).status !== 0;
-  }).map((library) => library.debianPackage);
+  return libraries
+    .filter(({ header, link }) => {
+      const source = `#include <${header}>\nint main(void) { return 0; }\n`;
+      return spawnSync('gcc', ['-xc', '-', link, '-o', '/dev/null'], { input: source }).status !== 0;
+    })
+    .map((library) => library.debianPackage);
 }
 
 /**
- * Compiles a C file against liblz4 and liblzo2 with gcc -O2.
+ * Compiles a C file against liblz4 and liblzo2, or other libraries, with gcc -O2.
  * @throws Error that names the missing packages, or carries the compiler's message.
  */
-export function compileNative(source: URL, executable: string): void {
-  const missing = missingPackages();
+export function compileNative(source: URL, executable: string, libraries = CODEC_LIBRARIES): void {
+  const missing = missingPackages(libraries);
   if (missing.length > 0) {
     throw new Error(`missing: ${missing.join(', ')} (apt-get install -y ${missing.join(' ')})`);
   }
-  const links = LIBRARIES.map((library) => library.link);
+  const links = libraries.map((library) => library.link);
   const built = spawnSync('gcc', ['-O2', '-Wall', fileURLToPath(source), '-o', executable, ...links]);
   if (built.status !== 0) throw new Error(`gcc failed on ${source.pathname}:\n${built.stderr}`);
 }
@@ -57,25 +65,20 @@ export interface ControlRound {
 
 /** bench/native/control.c running: one call of `round` is one pass of the library over all pages. */
 export class NativeControl {
-  readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
+  readonly #program: LineProgram;
 
   constructor(executable: string, options: ControlOptions) {
     const { codec, operation, pagesFile, contentMiB = 0, orderSeed = 0, rounds } = options;
     const args = [codec, operation, pagesFile, contentMiB, orderSeed, rounds].map(String);
-    this.#process = spawn(executable, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
+    this.#program = new LineProgram([executable, ...args]);
   }
 
-  async round(): Promise<ControlRound> {
-    this.#process.stdin!.write('\n');
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error('the native control ended early (its message is above)');
-    return JSON.parse(value) as ControlRound;
+  round(): Promise<ControlRound> {
+    return this.#program.ask('');
   }
 
   close(): void {
-    this.#process.stdin!.end();
+    this.#program.close();
   }
 }
 

@@ -111,6 +111,7 @@ export interface ArenaFunctions {
 const LAYOUT_NAMES = [
   'CLIENT_COUNTER_WORDS',
   'C_CAP_FRAMES',
+  'C_FRAMES',
   'C_FROZEN',
   'C_KINDS',
   'C_NAME',

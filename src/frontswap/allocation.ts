@@ -55,3 +55,8 @@ function nextHole(area: FrontswapArea, device: BackingDevice | undefined, from: 
   }
   return slot;
 }
+
+/** Whether the device may hold something in a slot. */
+export function isOnDevice(device: BackingDevice | undefined, slot: number): boolean {
+  return device !== undefined && device.nextWritten(slot, slot + 1) !== -1;
+}

@@ -10,7 +10,7 @@ export interface BackingDevice {
   readonly bytes: number;
   /** Whether `zero` takes less time than writing zeroes. */
   readonly zeroesFast: boolean;
-  /** Fills `out`; zeroes for what was never written or was zeroed. */
+  /** Fills `out`; zeroes for what was never written or was zeroed. Content that is not there any more is an error. */
   read(position: number, out: Uint8Array): Promise<void>;
   /** Lasting only after `flush`. */
   write(position: number, bytes: Uint8Array): Promise<void>;

@@ -2,11 +2,12 @@
  * Reading from the device of an area, with what was read kept elsewhere if there is such a place: clean pages, which
  * may vanish, and which are the device's content as long as they are there.
  *
- * Rule it keeps: a page that was read before or while somebody changed the device is not kept after. Whoever changes the
- * device holds the region, drops the clean pages and raises the region's version, before and after; whoever read keeps a
- * page only while it holds the region itself, and only if the version is what it was before the read.
+ * Rule it keeps: a page that was read before or while somebody changed the device is not kept after. Whoever changes
+ * the device holds the region, drops the clean pages and raises the region's version, before and after; whoever read
+ * keeps a page only while it holds the region itself, and only if the version is what it was before the read.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { SLOT_BYTES } from './area.ts';
 import type { BackingDevice } from './backing-device.ts';
 import { REGION_SLOTS, type RegionLocks } from './region-locks.ts';
@@ -75,6 +76,25 @@ export class DeviceReads {
     }
     const from = position - first * SLOT_BYTES;
     if (!isWhole) out.set(pages.subarray(from, from + out.length));
+  }
+
+  /**
+   * Reads slots from `first` to before `end` ahead of their use: those the device has, that are not kept yet and not
+   * `elsewhere`. It holds one region of them at a time.
+   */
+  async ahead(first: number, end: number, elsewhere: (slot: number) => boolean): Promise<void> {
+    const pages = new Uint8Array(Math.min(REGION_SLOTS, end - first) * SLOT_BYTES);
+    const isNear = (slot: number): boolean => elsewhere(slot) || this.now(slot, 0, this.#page);
+    for (let at = this.#device.nextWritten(first, end); at !== -1; at = this.#device.nextWritten(at, end)) {
+      const to = Math.min(end, (regionOf(at) + 1) * REGION_SLOTS);
+      while (at < to) {
+        const from = at;
+        while (at < to && !isNear(at)) at++;
+        if (at > from) await this.read(from * SLOT_BYTES, pages.subarray(0, (at - from) * SLOT_BYTES));
+        else at++;
+      }
+      await nextTurn();
+    }
   }
 
   /** The device is about to change in these slots, of a region that is held, or has changed there. */

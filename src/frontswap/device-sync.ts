@@ -28,10 +28,11 @@ export class DeviceSync {
   /** @throws TmemError TMEM_ERR_BACKING_FILE if a sync has failed: then what the device has may be lost */
   check(): void {
     if (Atomics.load(this.#failed, 0) === 0) return;
+    const why = this.#cause === undefined ? '' : ` (${this.#cause})`;
     throw new TmemError(
       'TMEM_ERR_BACKING_FILE',
-      `an earlier sync of the device failed${this.#cause === undefined ? '' : ` (${this.#cause})`}: what it lost cannot ` +
-        'be told, so the pages stay in the store; look after the device, then start again',
+      `an earlier sync of the device failed${why}: what it lost cannot be told, so the pages stay in the store; look ` +
+        'after the device, then start again',
       { cause: this.#cause },
     );
   }

@@ -35,6 +35,8 @@ export class FileDevice implements BackingDevice {
   /** Slots that may hold something. */
   readonly #written: SlotMap;
   readonly #system = descriptors();
+  /** Work on the number of the descriptor, which the handle knows nothing of. */
+  readonly #punching = new Set<Promise<boolean>>();
   #punches: boolean;
 
   private constructor(path: string, bytes: number, file: FileHandle, written: SlotMap) {
@@ -95,7 +97,7 @@ export class FileDevice implements BackingDevice {
       const length = Math.min(out.length, this.bytes - position);
       while (done < length) {
         const { bytesRead } = await this.#file.read(out, done, length - done, position + done);
-        if (bytesRead === 0) break; // somebody cut the file: what is not there reads as zeroes, as any hole
+        if (bytesRead === 0) throw this.#cut(position + done);
         done += bytesRead;
       }
     }
@@ -138,19 +140,37 @@ export class FileDevice implements BackingDevice {
     return this.#file.datasync();
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    // Afterwards the number may be another file's.
+    while (this.#punching.size > 0) await Promise.all(this.#punching);
+    await this.#file.close();
   }
 
   async #writeZeroes(position: number, end: number): Promise<void> {
-    const { fd } = this.#file;
     if (this.#punches) {
-      if ((await this.#system?.punchHole(fd, position, end - position)) === true) return;
+      if (await this.#punch(position, end - position)) return;
       this.#punches = false; // not this file system: it would refuse the next ones, too
     }
     for (let at = position; at < end; at += ZEROES_BYTES) {
       await this.write(at, zeroes.subarray(0, Math.min(ZEROES_BYTES, end - at)));
     }
+  }
+
+  async #punch(position: number, bytes: number): Promise<boolean> {
+    const punching = this.#system?.punchHole(this.#file.fd, position, bytes) ?? Promise.resolve(false);
+    this.#punching.add(punching);
+    try {
+      return await punching;
+    } finally {
+      this.#punching.delete(punching);
+    }
+  }
+
+  #cut(position: number): TmemError {
+    return new TmemError(
+      'TMEM_ERR_BACKING_FILE',
+      `${this.path}: ends at ${position}, and had ${this.bytes} bytes; nobody else may cut it while it is used`,
+    );
   }
 
   /**
@@ -161,9 +181,7 @@ export class FileDevice implements BackingDevice {
     const size = Math.min(fstatSync(this.#file.fd).size, this.bytes);
     const ranges = this.#system?.dataRanges(this.#file.fd) ?? [[0, size] as const];
     for (const [start, end] of ranges) {
-      const last = Math.min(size, end);
-      for (let at = Math.floor(start / SLOT_BYTES); at * SLOT_BYTES < last; at++)
-        this.#written.set(at, DIRTY);
+      this.#written.setDirty(Math.floor(start / SLOT_BYTES), Math.ceil(Math.min(size, end) / SLOT_BYTES));
     }
   }
 

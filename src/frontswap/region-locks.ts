@@ -55,6 +55,14 @@ export class RegionLocks {
     if (Atomics.exchange(this.#words, word, FREE) === AWAITED) Atomics.notify(this.#words, word, 1);
   }
 
+  /** Ends when whoever holds a region now has released it. */
+  async drain(): Promise<void> {
+    for (let word = 0; word < WORDS; word++) {
+      if (!this.tryAcquire(word)) await this.acquire(word);
+      this.release(word);
+    }
+  }
+
   async #take(word: number): Promise<void> {
     // It is left as awaited also when nobody else waits: that costs the release one needless wake.
     while (Atomics.exchange(this.#words, word, AWAITED) !== FREE) {

@@ -35,6 +35,9 @@ const ALIVE = 0;
 const PAGES = 1;
 const HEADER_WORDS = 16; // a cache line: the count is written by every thread, the bits beside it should not suffer
 
+/** A word whose slots are all dirty. */
+const ALL_DIRTY = ~0;
+
 const ACCEPTED_BITS = 0x5555_5555;
 const DIRTY_BITS = ~ACCEPTED_BITS;
 
@@ -80,6 +83,35 @@ export class SlotMap {
   /** Changes a slot whatever it is, and returns what it was. */
   set(slot: number, to: SlotState): SlotState {
     return this.#swap(slot, undefined, to);
+  }
+
+  /** Makes all slots from `from` to before `end` dirty, whatever they are, sixteen at a time. */
+  setDirty(from: number, end: number): void {
+    let slot = from;
+    for (; slot < end && slot % SLOTS_A_WORD !== 0; slot++) this.set(slot, DIRTY);
+    for (; slot + SLOTS_A_WORD <= end; slot += SLOTS_A_WORD) this.#setWordDirty(slot);
+    for (; slot < end; slot++) this.set(slot, DIRTY);
+  }
+
+  #setWordDirty(slot: number): void {
+    const words = this.#words;
+    const word = wordOf(slot);
+    const counts = this.#countsOf(slot);
+    // Bounded as in #swap.
+    for (let seen = Atomics.load(words, word); seen !== ALL_DIRTY; ) {
+      const accepted = SLOTS_A_WORD - ones(seen & ACCEPTED_BITS);
+      const dirty = SLOTS_A_WORD - ones(seen & (seen >>> 1) & ACCEPTED_BITS);
+      Atomics.add(words, counts + ACCEPTED_COUNT, accepted);
+      Atomics.add(words, counts + DIRTY_COUNT, dirty);
+      const found = Atomics.compareExchange(words, word, seen, ALL_DIRTY);
+      if (found === seen) {
+        Atomics.add(words, PAGES, accepted);
+        return;
+      }
+      Atomics.sub(words, counts + ACCEPTED_COUNT, accepted);
+      Atomics.sub(words, counts + DIRTY_COUNT, dirty);
+      seen = found;
+    }
   }
 
   /** Empties all slots. Only while nobody uses them. */
@@ -144,9 +176,13 @@ export class SlotMap {
 
   /** Adds to the counts of what a slot is (or was) in state `to` and not in state `from`. */
   #count(slot: number, from: SlotState, to: SlotState, change: 1 | -1): void {
-    const counts = this.#counts + Math.floor(slot / SLOTS_A_BLOCK) * COUNTS;
+    const counts = this.#countsOf(slot);
     if (isAccepted(to) && !isAccepted(from)) Atomics.add(this.#words, counts + ACCEPTED_COUNT, change);
     if (to === DIRTY && from !== DIRTY) Atomics.add(this.#words, counts + DIRTY_COUNT, change);
+  }
+
+  #countsOf(slot: number): number {
+    return this.#counts + Math.floor(slot / SLOTS_A_BLOCK) * COUNTS;
   }
 
   /** The first slot from `from` on, before `end`, that matches, in blocks whose count says that there may be one. */
@@ -187,6 +223,13 @@ export class SlotMap {
 
 function isAccepted(state: SlotState): boolean {
   return (state & 1) !== 0;
+}
+
+/** Bits that are set. */
+function ones(word: number): number {
+  let count = 0;
+  for (let bits = word; bits !== 0; bits &= bits - 1) count++;
+  return count;
 }
 
 function wordOf(slot: number): number {

@@ -7,27 +7,27 @@
  *
  * Calls that end in `Now` do what can be done at once and return how many bytes that was; the rest is for the call of
  * the same name that may wait. Whoever changes a slot holds its region (region-locks.ts), so changes of one slot have
- * one order, whichever threads and connections they come from; the rules of the two copies are in device-side.ts.
+ * one order, whichever threads and connections they come from. What is done to one region that is held is in
+ * region-changes.ts; the rules of the two copies are in device-side.ts.
  *
  * Each thread makes a SwapDevice of its own on the area and the device it shares with others (`share`). From then on
  * the area is changed through them only.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { allocationOf, type Extent, nextData } from './allocation.ts';
+import { allocationOf, type Extent, isOnDevice, nextData } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
 import type { BackingDevice } from './backing-device.ts';
 import { type CleanPages, DeviceReads } from './device-reads.ts';
 import { DeviceSide } from './device-side.ts';
 import { DeviceSync } from './device-sync.ts';
+import { RegionChanges } from './region-changes.ts';
 import { REGION_SLOTS, RegionLocks } from './region-locks.ts';
 
 const REGION_BYTES = REGION_SLOTS * SLOT_BYTES;
 
 /** Regions that a long operation works on before others get a turn: some milliseconds. */
 const REGIONS_A_TURN = 64;
-
-const zeroes = new Uint8Array(REGION_BYTES);
 
 /** What the SwapDevice of another thread needs, beside the area. Plain data. */
 export interface SharedSwap {
@@ -42,23 +42,28 @@ export interface SwapDeviceOptions {
   readonly shared?: SharedSwap | undefined;
   /** Where pages read from the device are kept, for a device that is slow. */
   readonly clean?: CleanPages | undefined;
+  /** One number, the same for all threads: bytes that are in use. What would be stored behind them is refused. */
+  readonly size?: SharedArrayBuffer | undefined;
 }
 
 export class SwapDevice {
   readonly area: FrontswapArea;
   readonly device: BackingDevice | undefined;
   readonly #side: DeviceSide | undefined;
+  readonly #changes: RegionChanges;
   readonly #reads: DeviceReads | undefined;
   readonly #locks: RegionLocks;
   /** A byte for each region: whether it was read or written since the hand of `moveOut` came by. */
   readonly #used: Uint8Array<SharedArrayBuffer>;
-  readonly #page = new Uint8Array(SLOT_BYTES);
   readonly #sync: DeviceSync | undefined;
+  readonly #size: Float64Array | undefined;
   #hand = 0;
 
-  constructor(area: FrontswapArea, device?: BackingDevice, { shared, clean }: SwapDeviceOptions = {}) {
+  constructor(area: FrontswapArea, device?: BackingDevice, options: SwapDeviceOptions = {}) {
+    const { shared, clean, size } = options;
     this.area = area;
     this.device = device;
+    this.#size = size && new Float64Array(size);
     this.#locks = new RegionLocks(shared?.locks);
     if (device !== undefined) {
       const reads = new DeviceReads(device, this.#locks, clean, shared?.versions ?? undefined);
@@ -66,6 +71,7 @@ export class SwapDevice {
       this.#side = new DeviceSide(area, device, (first, end) => reads.changing(first, end));
       this.#sync = new DeviceSync(device, shared?.failed ?? undefined);
     }
+    this.#changes = new RegionChanges(area, device, this.#side);
     this.#used = new Uint8Array(shared?.used ?? new SharedArrayBuffer(Math.ceil(area.slots / REGION_SLOTS)));
   }
 
@@ -85,10 +91,11 @@ export class SwapDevice {
       if (!this.#locks.tryAcquire(region)) break;
       const end = Math.min(bytes.length, (region + 1) * REGION_BYTES - position);
       try {
-        done = this.#store(position, bytes, done, end);
+        if (this.#fits(position + end)) done = this.#changes.store(position, bytes, done, end);
       } finally {
         this.#locks.release(region);
       }
+      this.#used[region] = 1;
       if (done < end) break;
     }
     return done;
@@ -96,22 +103,20 @@ export class SwapDevice {
 
   /**
    * Writes bytes, which must stay as they are until this ends. `through`: to the device, too; they last after the
-   * next `sync`. False: the store took not all of it and there is no device.
+   * next `sync`. False: the store took not all of it and there is no device, or it goes beyond what is in use.
    *
-   * @throws what the device throws; then each slot has its older or its newer content
+   * @throws what the device throws; then each byte has its older or its newer content, also within one slot
    */
   async write(position: number, bytes: Uint8Array, through = this.area.writethrough): Promise<boolean> {
-    const side = through ? this.#side : undefined;
     for (let done = 0; done < bytes.length; ) {
       const region = Math.floor((position + done) / REGION_BYTES);
       const end = Math.min(bytes.length, (region + 1) * REGION_BYTES - position);
       const from = done;
       const written = await this.#holding(region, async () => {
-        if (side === undefined) return await this.#storeOrWrite(position, bytes, from, end);
-        await side.write(position + from, bytes.subarray(from, end), true);
-        return true;
+        return this.#fits(position + end) && (await this.#changes.write(position, bytes, from, end, through));
       });
       if (!written) return false;
+      this.#used[region] = 1;
       done = end;
     }
     return true;
@@ -129,9 +134,9 @@ export class SwapDevice {
       const found =
         length === SLOT_BYTES ? this.area.load(slot, part) || -1 : this.area.loadPart(slot, within, part);
       if (found >= 0) {
-        this.#use(slot);
+        this.#used[Math.floor(slot / REGION_SLOTS)] = 1;
         part.fill(0, found);
-      } else if (!this.#isOnDevice(slot)) {
+      } else if (!isOnDevice(this.device, slot)) {
         part.fill(0);
       } else if (this.#reads?.now(slot, within, part) !== true) {
         break;
@@ -157,7 +162,7 @@ export class SwapDevice {
 
   /**
    * Makes bytes zeroes. With `hole` their space is given back; without, the store keeps pages of zeroes. `through` as
-   * for `write`; a hole is one on the device, too, in any case.
+   * for `write`; a hole is one on the device, too, in any case. False as for `write`.
    */
   async zero(
     position: number,
@@ -165,16 +170,27 @@ export class SwapDevice {
     hole: boolean,
     through = this.area.writethrough,
   ): Promise<boolean> {
-    const end = position + length;
+    return await this.#zeroRegions(position, position + length, hole, async (from, to) => {
+      if (!this.#fits(to)) return false;
+      return await (hole
+        ? this.#changes.zero(from, to, through)
+        : this.#changes.writeZeroes(from, to, through));
+    });
+  }
+
+  /** Calls `zero` for the part of each region, which is held then. Holes that are there already are passed over. */
+  async #zeroRegions(
+    position: number,
+    end: number,
+    hole: boolean,
+    zero: (from: number, to: number) => Promise<boolean>,
+  ): Promise<boolean> {
     let regions = 0;
     for (let at = position; at < end; ) {
       const region = Math.floor(at / REGION_BYTES);
       const to = Math.min(end, (region + 1) * REGION_BYTES);
       const from = at;
-      const done = await this.#holding(region, () =>
-        hole ? this.#zeroInRegion(from, to, through) : this.#writeZeroes(from, to, through),
-      );
-      if (!done) return false;
+      if (!(await this.#holding(region, () => zero(from, to)))) return false;
       at = hole ? Math.max(to, this.#nextData(to, end)) : to;
       if (++regions % REGIONS_A_TURN === 0) await nextTurn();
     }
@@ -187,6 +203,42 @@ export class SwapDevice {
     const end = position + length;
     const last = end === this.device?.bytes ? end : Math.floor(end / SLOT_BYTES) * SLOT_BYTES;
     if (last > first) await this.zero(first, last - first, true);
+  }
+
+  /**
+   * Takes out of the store what lies behind bytes in use, up to `end`, when those have become fewer: it goes to the
+   * device, or, where there is none, is dropped. Nothing comes there any more: who is under way in any thread ends
+   * before, and who waits for a region is refused.
+   */
+  async cut(size: number, end: number): Promise<void> {
+    await this.#locks.drain();
+    if (this.#side === undefined) {
+      await this.#zeroRegions(size, end, true, (from, to) => this.#changes.zero(from, to, false));
+      return;
+    }
+    const { map } = this.area;
+    const last = Math.ceil(end / SLOT_BYTES);
+    let slot = map.nextAccepted(Math.ceil(size / SLOT_BYTES), last);
+    for (let regions = 1; slot !== -1; regions++) {
+      const region = Math.floor(slot / REGION_SLOTS);
+      const regionEnd = Math.min((region + 1) * REGION_SLOTS, last);
+      const from = slot;
+      await this.#holding(region, () => this.#moveOut(from, regionEnd, 0));
+      slot = map.nextAccepted(regionEnd, last);
+      if (regions % REGIONS_A_TURN === 0) await nextTurn();
+    }
+  }
+
+  /** Reads ahead what only the device has, to where clean pages are kept, or else to the system's cache. */
+  async readAhead(position: number, length: number): Promise<void> {
+    const first = Math.floor(position / SLOT_BYTES);
+    const end = Math.ceil((position + length) / SLOT_BYTES);
+    await this.#reads?.ahead(first, end, (slot) => this.area.holdsPage(slot));
+  }
+
+  /** Pages that the store did not take, in this thread: they went to the device, or their writer was told. */
+  get refusedPages(): number {
+    return this.#changes.refusedPages;
   }
 
   /** Whether zeroing (with holes) takes less time than writing. */
@@ -243,7 +295,11 @@ export class SwapDevice {
       this.#hand = (region + 1) % regions;
       if (region === regions) this.#hand = 0;
       else if (this.#used[region] === 1) this.#used[region] = 0;
-      else await this.#holding(region, () => this.#moveOut(region, target));
+      else {
+        const first = region * REGION_SLOTS;
+        const end = Math.min(first + REGION_SLOTS, this.area.slots);
+        await this.#holding(region, () => this.#moveOut(first, end, target));
+      }
       if (++looks % REGIONS_A_TURN === 0) await nextTurn();
     }
     return this.area.map.pages;
@@ -269,87 +325,9 @@ export class SwapDevice {
     }
   }
 
-  /** Stores parts of `bytes` from `from` on, all of one region that is held, up to the first that is refused. */
-  #store(position: number, bytes: Uint8Array, from: number, end: number): number {
-    this.#use(Math.floor((position + from) / SLOT_BYTES));
-    let done = from;
-    while (done < end) {
-      const length = Math.min(SLOT_BYTES - ((position + done) % SLOT_BYTES), end - done);
-      const part = length === bytes.length ? bytes : bytes.subarray(done, done + length);
-      if (!this.#storePart(position + done, part)) break;
-      done += length;
-    }
-    return done;
-  }
-
-  #storePart(position: number, part: Uint8Array): boolean {
-    const slot = Math.floor(position / SLOT_BYTES);
-    if (part.length === SLOT_BYTES) return this.area.replace(slot, part);
-    const stored = this.area.replacePart(slot, position % SLOT_BYTES, part);
-    if (stored !== undefined) return stored;
-    // The rest of the page is the device's, unless that has none.
-    if (this.#isOnDevice(slot)) return false;
-    this.#page.fill(0).set(part, position % SLOT_BYTES);
-    return this.area.replace(slot, this.#page);
-  }
-
-  /** As `#store`, but runs of refused parts go to the device. False: there is none. */
-  async #storeOrWrite(position: number, bytes: Uint8Array, from: number, end: number): Promise<boolean> {
-    for (let done = from; done < end; ) {
-      done = this.#store(position, bytes, done, end);
-      if (done === end) return true;
-      if (this.#side === undefined) return false;
-      let refused = done;
-      let stored: boolean;
-      do {
-        refused = Math.min(end, refused + SLOT_BYTES - ((position + refused) % SLOT_BYTES));
-        const next = Math.min(end, refused + SLOT_BYTES);
-        stored = refused < end && this.#storePart(position + refused, bytes.subarray(refused, next));
-      } while (refused < end && !stored);
-      await this.#side.write(position + done, bytes.subarray(done, refused), false);
-      done = stored ? Math.min(end, refused + SLOT_BYTES) : refused;
-    }
-    return true;
-  }
-
-  /** Zeroes bytes of a region that is held. */
-  async #zeroInRegion(position: number, end: number, through: boolean): Promise<boolean> {
-    const limit = this.device?.bytes ?? Number.POSITIVE_INFINITY;
-    const first = Math.ceil(position / SLOT_BYTES);
-    const last = end === limit ? Math.ceil(end / SLOT_BYTES) : Math.floor(end / SLOT_BYTES);
-    if (first < last) {
-      await this.#side?.zero(first, last);
-      const { map } = this.area;
-      for (let slot = map.nextAccepted(first, last); slot !== -1; slot = map.nextAccepted(slot + 1, last)) {
-        this.area.drop(slot);
-      }
-    }
-    const head = Math.min(first * SLOT_BYTES, end);
-    if (head > position && !(await this.#zeroPart(position, head, through))) return false;
-    const tail = Math.max(last * SLOT_BYTES, head);
-    return tail >= end || (await this.#zeroPart(tail, end, through));
-  }
-
-  /** Zeroes part of one slot; nothing to do where it has no page. */
-  async #zeroPart(position: number, end: number, through: boolean): Promise<boolean> {
-    const slot = Math.floor(position / SLOT_BYTES);
-    if (!this.area.holdsPage(slot) && !this.#isOnDevice(slot)) return true;
-    return await this.#writeZeroes(position, end, through);
-  }
-
-  /** Writes zeroes to bytes of a region that is held. */
-  async #writeZeroes(position: number, end: number, through: boolean): Promise<boolean> {
-    const bytes = zeroes.subarray(0, end - position);
-    if (!through || this.#side === undefined)
-      return await this.#storeOrWrite(position, bytes, 0, bytes.length);
-    await this.#side.write(position, bytes, true);
-    return true;
-  }
-
-  async #moveOut(region: number, target: number): Promise<void> {
-    const { map, slots } = this.area;
-    const end = Math.min((region + 1) * REGION_SLOTS, slots);
-    const first = region * REGION_SLOTS;
+  /** Moves pages of a region that is held to the device, until `target` remain in the store. */
+  async #moveOut(first: number, end: number, target: number): Promise<void> {
+    const { map } = this.area;
     await this.#side?.writeBack(first, end);
     this.#sync?.check();
     for (
@@ -361,12 +339,9 @@ export class SwapDevice {
     }
   }
 
-  #use(slot: number): void {
-    this.#used[Math.floor(slot / REGION_SLOTS)] = 1;
-  }
-
-  #isOnDevice(slot: number): boolean {
-    return this.device !== undefined && this.device.nextWritten(slot, slot + 1) !== -1;
+  /** Only with the region held: see `cut`. */
+  #fits(end: number): boolean {
+    return this.#size === undefined || end <= (this.#size[0] as number);
   }
 
   /** Position of the first slot from byte `from` on that holds something; `end` if none does. */

@@ -122,7 +122,8 @@ export class AreaExport implements NbdExport {
     try {
       const bytes = options.size ?? file?.device.bytes ?? 0;
       const sizeMax = file?.device.bytes ?? Math.max(options.sizeMax ?? bytes, bytes);
-      const isNew = !store.stats().clients.some(({ name }) => name === clientName(options.name));
+      const isNew = !store.hasClient(clientName(options.name));
+      const hadCache = store.hasClient(cacheName(options.name));
       const client = store.client(clientName(options.name));
       if (!client.claim()) {
         throw new TmemError(
@@ -144,9 +145,10 @@ export class AreaExport implements NbdExport {
         exclusiveLoads: false,
       });
       const clean = file && cache ? imageCache(store, cacheName(options.name), file.identity) : undefined;
+      if (!hadCache) undo.push(() => clean?.remove());
       clean?.empty();
-      const swap = new SwapDevice(area, file?.device, { clean });
       const size = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+      const swap = new SwapDevice(area, file?.device, { clean, size });
       const counters = ThreadCounters.take(ThreadCounters.newMemory(store.settings.threads));
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       volume.size = bytes;
@@ -162,7 +164,8 @@ export class AreaExport implements NbdExport {
         ...{ description, volume, swap, client, size, sizeMax, file, clean, watch },
       });
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      // As far as that goes: what counts is why it could not be opened.
+      for (const step of undo.reverse()) await Promise.resolve().then(step).catch(ignored);
       throw error;
     }
   }
@@ -178,9 +181,10 @@ export class AreaExport implements NbdExport {
     const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
     const clean = shared.file && cache ? imageCache(store, cacheName(name), shared.file.identity) : undefined;
     const counters = ThreadCounters.take(shared.counters);
+    let file: BackingFile | undefined;
     try {
-      const file = shared.file === null ? undefined : await attachBackingFile(shared.file, readOnly);
-      const swap = new SwapDevice(area, file?.device, { shared: shared.swap, clean });
+      file = shared.file === null ? undefined : await attachBackingFile(shared.file, readOnly);
+      const swap = new SwapDevice(area, file?.device, { shared: shared.swap, clean, size });
       const volume = new AreaVolume(kind, readOnly, swap, size, counters);
       return new AreaExport({
         name,
@@ -188,6 +192,7 @@ export class AreaExport implements NbdExport {
       });
     } catch (error) {
       counters.giveBack();
+      await file?.close();
       throw error;
     }
   }
@@ -214,9 +219,9 @@ export class AreaExport implements NbdExport {
 
   /**
    * Changes the size, for clients that connect from now on; those there are see it when they ask past the end. What
-   * lies behind a smaller size is dropped.
+   * lies behind a smaller size is dropped; where there is a file, it stays there, with what the store had of it.
    *
-   * @throws TmemError TMEM_ERR_SETTING beyond what it was opened for
+   * @throws TmemError TMEM_ERR_SETTING beyond what it was opened for; errors of the file: then the size is as it was
    */
   async resize(bytes: number): Promise<void> {
     const { sizeMax } = this.#parts;
@@ -226,13 +231,26 @@ export class AreaExport implements NbdExport {
         `export '${this.name}': resize: got ${bytes} bytes, allowed are 1 to ${sizeMax}, as it was opened`,
       );
     }
-    const before = this.volume.size;
-    this.volume.size = bytes;
-    if (bytes < before) await this.swap.zero(bytes, before - bytes, true);
+    const { volume } = this;
+    const before = volume.size;
+    volume.size = bytes;
+    if (bytes >= before || volume.readOnly) return;
+    try {
+      await this.swap.cut(bytes, before);
+    } catch (error) {
+      volume.size = before;
+      throw error;
+    }
   }
 
   stats(): ExportStatistics {
     return exportStatistics(this.name, this.volume, this.swap.area, this.#parts.client.stats());
+  }
+
+  /** Bytes of the store that the export has, and the most it may have; 0: no limit. Costs no more than a few reads. */
+  memory(): { used: number; limit: number } {
+    const { frames, capFrames } = this.#parts.client.frames();
+    return { used: frames * PAGE_BYTES, limit: capFrames * PAGE_BYTES };
   }
 
   /**
@@ -252,32 +270,46 @@ export class AreaExport implements NbdExport {
 
   /** Leaves the export in this thread; its pages stay in the store as they are. */
   async detach(): Promise<void> {
-    const { file, client, watch } = this.#parts;
-    watch?.stop();
     try {
-      await file?.close();
+      await this.#leave();
     } finally {
-      this.volume.counters.giveBack();
-      client.unclaim();
+      this.#parts.client.unclaim();
     }
   }
 
   /** Drops all pages and forgets the export; a file keeps what was flushed. */
   async remove(): Promise<void> {
-    const { file, client, clean, watch } = this.#parts;
-    watch?.stop();
     this.swap.area.invalidateArea();
+    try {
+      await this.#leave();
+    } finally {
+      this.#forget();
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const { file, watch } = this.#parts;
+    watch?.stop();
     try {
       await file?.close();
     } finally {
       this.volume.counters.giveBack();
+    }
+  }
+
+  #forget(): void {
+    const { client, clean } = this.#parts;
+    try {
       clean?.remove();
       // Still claimed: else another owner could come in between.
       client.remove();
+    } finally {
       client.unclaim();
     }
   }
 }
+
+function ignored(): void {}
 
 function newShim(store: Store, backend: ZcacheFrontswapBackend): Frontswap {
   const shim = new Frontswap({ swizzleBits: store.settings.frontswap.swizzleBits });

@@ -12,10 +12,8 @@ import type { ThreadCounters } from './volume-counters.ts';
 
 export type ExportKind = 'swap' | 'disk' | 'ram';
 
-/** Bytes of the file that one CACHE request brings into the kernel's cache, at most. */
+/** Bytes of the file that one CACHE request reads, at most. */
 const CACHED_BYTES_MAX = 32 * 2 ** 20;
-
-const CACHE_STEP_BYTES = 256 * 1024;
 
 export class AreaVolume implements Volume {
   readonly kind: ExportKind;
@@ -78,10 +76,11 @@ export class AreaVolume implements Volume {
 
   async write(position: number, bytes: Uint8Array, through: boolean): Promise<boolean> {
     const written = await this.#swap.write(position, bytes, through || undefined);
+    this.#countRefused();
+    if (!written) return false;
     this.counters.writes++;
     this.counters.written_bytes += bytes.length;
-    this.#countRefused();
-    return written;
+    return true;
   }
 
   async zero(position: number, length: number, hole: boolean, through: boolean): Promise<boolean> {
@@ -96,14 +95,8 @@ export class AreaVolume implements Volume {
     return this.#swap.trim(position, length);
   }
 
-  async cache(position: number, length: number): Promise<void> {
-    const { device } = this.#swap;
-    if (device === undefined) return;
-    const end = position + Math.min(length, CACHED_BYTES_MAX);
-    const out = new Uint8Array(Math.min(CACHE_STEP_BYTES, end - position));
-    for (let at = position; at < end; at += out.length) {
-      await device.read(at, out.subarray(0, Math.min(out.length, end - at)));
-    }
+  cache(position: number, length: number): Promise<void> {
+    return this.#swap.readAhead(position, Math.min(length, CACHED_BYTES_MAX));
   }
 
   async flush(): Promise<void> {
@@ -119,8 +112,7 @@ export class AreaVolume implements Volume {
     return this.#swap.allocation(position, length, extentsMax);
   }
 
-  /** Pages are refused in calls that may wait, or just before one. */
   #countRefused(): void {
-    this.counters.refused_pages = this.#refusedBefore + this.#swap.area.stats().failed_stores;
+    this.counters.refused_pages = this.#refusedBefore + this.#swap.refusedPages;
   }
 }

@@ -52,8 +52,11 @@ export async function openBackingFile(
       device,
       identity: identityOf(file.fd),
       close: async () => {
-        await device.close();
-        await file.close();
+        try {
+          await device.close();
+        } finally {
+          await file.close();
+        }
       },
     };
   } catch (error) {

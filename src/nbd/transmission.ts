@@ -21,7 +21,7 @@ import type { Output } from './output.ts';
 import { CMD, CMD_FLAG, ERROR, UNFRAGMENTED_BYTES_MAX } from './protocol.ts';
 import { EXTENTS_MAX, Replies } from './replies.ts';
 import { payloadBytes, refusal } from './request-rules.ts';
-import type { Volume } from './volume.ts';
+import { CACHE_HELD_BYTES_MAX, type Volume } from './volume.ts';
 import { Waiting } from './waiting.ts';
 import { WriteRequest } from './write-request.ts';
 
@@ -185,7 +185,7 @@ export class Transmission {
         this.#zero(request, lasting);
         break;
       case CMD.CACHE:
-        this.#answer(request, volume.cache(position, length));
+        this.#answer(request, volume.cache(position, length), Math.min(length, CACHE_HELD_BYTES_MAX));
         break;
       case CMD.BLOCK_STATUS: {
         const extents = (flags & CMD_FLAG.REQ_ONE) !== 0 ? 1 : EXTENTS_MAX;
@@ -196,10 +196,10 @@ export class Transmission {
     }
   }
 
-  /** Replies when `work` has ended. */
-  #answer(request: RequestHeader, work: Promise<unknown>): void {
+  /** Replies when `work` has ended, which holds so many bytes. */
+  #answer(request: RequestHeader, work: Promise<unknown>, bytes = 0): void {
     const echo = request.copy();
-    this.#waiting.add(0, work, (error) => this.#replies.plain(echo, error));
+    this.#waiting.add(bytes, work, (error) => this.#replies.plain(echo, error));
   }
 
   #zero(request: RequestHeader, lasting: boolean): void {
@@ -243,8 +243,9 @@ export class Transmission {
     this.#waiting.holdBack();
     const read = new LongRead(request.copy(), this.#volume, this.#replies, (end) => {
       this.#read = undefined;
+      // Whatever came after it would be taken for its data.
       if (end === 'broken') this.#ending = 'failed in the middle of a reply';
-      this.#waiting.goOn();
+      else this.#waiting.goOn();
       this.#onChange();
     });
     this.#read = read;

@@ -8,6 +8,9 @@
 
 import type { Extent } from '../frontswap/index.ts';
 
+/** What `cache` holds in memory at a time, at most. */
+export const CACHE_HELD_BYTES_MAX = 256 * 1024;
+
 export interface Volume {
   /** Bytes. */
   readonly size: number;

@@ -6,7 +6,8 @@
  * Short is what an export's own limit or the whole store has little left of; frames of ephemeral pages count as free,
  * they are evicted first anyway, and while the store must not grow (memory pressure) what it does not have does not
  * count at all: then pages move, and the shrinker can give their frames back to the system. Of an export's pages those
- * go that were not read or written since the policy came by last (`SwapDevice.shrink`). One thread of a process runs it.
+ * go that were not read or written since the policy came by last (`SwapDevice.shrink`). One thread of a process runs
+ * it.
  */
 
 import { publish, type Store } from '../zcache/index.ts';
@@ -18,40 +19,66 @@ const FRAME_BYTES = 4096;
 const LOW_SHARE = 1 / 32;
 const HIGH_SHARE = 1 / 16;
 
-/** How often it looks, as long as there is something to look for. Reading the counters takes some 100 us. */
+/** How often it looks. A look reads a few words of the store and of each export. */
 const LOOK_MS = 250;
 
 export class WriteBack {
   readonly #store: Store;
   readonly #exports: () => Iterable<AreaExport>;
   readonly #onError: (failed: AreaExport, error: unknown) => void;
+  readonly #onRecovered: (works: AreaExport) => void;
+  /** Why pages of exports could not be moved the last time. */
+  readonly #failing = new WeakMap<AreaExport, string>();
+  /** Why the last step failed as a whole. */
+  #failure: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  /** `onError`: pages of an export could not be moved, as when its file cannot be written to; they stay in the store. */
+  /**
+   * `onError`: pages of an export could not be moved, as when its file cannot be written to; they stay. Called when
+   * that begins and when the reason changes. `onRecovered`: then they could be moved again.
+   */
   constructor(
     store: Store,
     exports: () => Iterable<AreaExport>,
     onError: (failed: AreaExport, error: unknown) => void,
+    onRecovered: (works: AreaExport) => void = () => {},
   ) {
     this.#store = store;
     this.#exports = exports;
     this.#onError = onError;
+    this.#onRecovered = onRecovered;
   }
 
+  /** Looks from now on, also after a `stop` that has ended. */
   start(): void {
+    this.#stopped = false;
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
     this.#timer = setTimeout(() => {
-      this.#running = this.step()
-        .catch((error) => publish('tmem:nbd:write-back-failed', () => ({ error })))
-        .finally(() => {
-          if (!this.#stopped && !this.#store.closed) this.start();
-        });
+      this.#running = this.#look().finally(() => {
+        if (!this.#stopped && !this.#store.closed) this.#lookSoon();
+      });
     }, LOOK_MS);
     this.#timer.unref();
   }
 
-  /** Ends when a step that is under way has ended. */
+  /** A failure is told once, until there is another one or none. */
+  async #look(): Promise<void> {
+    try {
+      await this.step();
+      this.#failure = undefined;
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== this.#failure) publish('tmem:nbd:write-back-failed', () => ({ error }));
+      this.#failure = reason;
+    }
+  }
+
+  /** Ends when what is done to one export has ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -67,6 +94,7 @@ export class WriteBack {
     );
     const pages = movable.reduce((sum, { swap }) => sum + swap.area.map.pages, 0);
     for (const exported of movable) {
+      if (this.#stopped) return;
       const share = (short * exported.swap.area.map.pages) / pages;
       await this.#move(exported, share);
     }
@@ -75,17 +103,25 @@ export class WriteBack {
   /** Moves pages of an export until `frames` frames have become free, or more if its own limit asks for it. */
   async #move(exported: AreaExport, frames: number): Promise<void> {
     try {
-      const { mem_used_total, mem_limit } = exported.stats();
-      const limit = mem_limit / FRAME_BYTES;
-      const used = mem_used_total / FRAME_BYTES;
-      const wanted = Math.max(frames, mem_limit === 0 ? 0 : missing(limit, limit - used));
+      const memory = exported.memory();
+      const limit = memory.limit / FRAME_BYTES;
+      const used = memory.used / FRAME_BYTES;
+      const wanted = Math.max(frames, limit === 0 ? 0 : missing(limit, limit - used));
       if (wanted === 0 || used === 0) return;
       const { pages } = exported.swap.area.map;
       await exported.swap.shrink(Math.max(0, Math.floor(pages - (wanted * pages) / used)));
+      if (this.#failing.delete(exported)) this.#onRecovered(exported);
     } catch (error) {
+      const reason = reasonOf(error);
+      if (reason === this.#failing.get(exported)) return;
+      this.#failing.set(exported, reason);
       this.#onError(exported, error);
     }
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Frames to be freed where so many of all are free. */

@@ -8,6 +8,7 @@
 
 import { errorOf } from './failures.ts';
 import type { RequestHeader } from './messages.ts';
+import { ERROR } from './protocol.ts';
 import type { Volume } from './volume.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -88,6 +89,8 @@ export class WriteRequest {
   #write(bytes: Buffer): void {
     const position = this.#position;
     this.#position += bytes.length;
+    // The export may have become smaller since the request began.
+    if (position + bytes.length > this.#volume.size) this.#error ||= ERROR.ENOSPC;
     if (this.#error !== 0) return; // the rest is only taken off the connection
     let done = 0;
     if (!this.#lasting) {

@@ -53,6 +53,11 @@ export function exportUri(address: Address, exportName: string, secured: boolean
   return `${scheme}://${hostText(address.host)}:${address.port}/${name}`;
 }
 
+/** Whether only this machine can reach it, as far as the address tells. */
+export function isLocal(address: Address): boolean {
+  return !('port' in address) || /^(127\..*|::1|localhost)$/.test(address.host ?? LOOPBACK);
+}
+
 function hostText(host = LOOPBACK): string {
   return host.includes(':') ? `[${host}]` : host;
 }

@@ -3,7 +3,7 @@
  * it runs, and stopped in order.
  *
  *   start    store -> server -> exports -> write-back -> sockets -> metrics
- *   stop     write-back -> sockets, requests under way end -> exports (disks to their files) -> metrics -> store
+ *   stop     sockets, requests under way end, write-back -> exports (disks to their files) -> metrics -> store
  *
  * It writes nowhere and knows no signals: who runs it does (src/cli/serve).
  */
@@ -30,8 +30,13 @@ export interface Reloaded extends ExportChanges {
 
 /** Told while the daemon runs. */
 export interface DaemonEvents {
-  /** Cold pages of an export could not be written to its file; they stay in the store. */
+  /**
+   * Cold pages of an export could not be written to its file; they stay in the store. Told when that begins, and when
+   * the reason changes.
+   */
   writeBackFailed(exportName: string, error: unknown): void;
+  /** Then they could be written again. */
+  writeBackWorks(exportName: string): void;
   /**
    * A thread died, and may have left locks behind that nobody gives back: the process has to end now, without stopping
    * the daemon. A named store keeps what was acknowledged.
@@ -43,7 +48,6 @@ interface Parts {
   readonly store: Store;
   readonly server: NbdService;
   readonly exports: ExportSet;
-  readonly writeBack: WriteBack;
 }
 
 /** Settings that are not exports or certificates, which can change while it runs. */
@@ -55,6 +59,7 @@ const FIXED = [
 export class Daemon {
   readonly #parts: Parts;
   #settings: ServeSettings;
+  readonly #writeBack: WriteBack;
   readonly #http: HttpServer[] = [];
   #status: Health['status'] = 'ok';
   #refused = 0;
@@ -63,9 +68,15 @@ export class Daemon {
   readonly #addresses: Address[] = [];
   readonly #httpAddresses: Address[] = [];
 
-  private constructor(settings: ServeSettings, parts: Parts) {
+  private constructor(settings: ServeSettings, parts: Parts, events: DaemonEvents) {
     this.#settings = settings;
     this.#parts = parts;
+    this.#writeBack = new WriteBack(
+      parts.store,
+      () => parts.exports,
+      ({ name }, error) => events.writeBackFailed(name, error),
+      ({ name }) => events.writeBackWorks(name),
+    );
     subscribe(REFUSED, this.#countRefused);
   }
 
@@ -93,15 +104,10 @@ export class Daemon {
       const exports = new ExportSet(store, server);
       undo.push(() => exports.detach());
       await exports.add(settings.exports);
-      const writeBack = new WriteBack(
-        store,
-        () => exports,
-        ({ name }, error) => events.writeBackFailed(name, error),
-      );
-      daemon = new Daemon(settings, { store, server, exports, writeBack });
+      daemon = new Daemon(settings, { store, server, exports }, events);
       undo.push(daemon.#closeHttp);
       await daemon.#listen(sockets);
-      writeBack.start();
+      daemon.#writeBack.start();
       return daemon;
     } catch (error) {
       // The server lets go of the exports before they are left, and the store comes last.
@@ -154,9 +160,11 @@ export class Daemon {
       const isSecured = before.tls !== undefined && settings.tls !== undefined;
       const tls = isSecured && settings.tls !== undefined ? readTls(settings.tls) : undefined;
       const { server, exports } = this.#parts;
-      const changes = await exports.become(settings.exports);
+      const changes = await this.#withoutWriteBack(() => exports.become(settings.exports));
       if (tls !== undefined) server.replaceTls(tls);
-      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs: settings.drainTimeoutMs };
+      const { drainTimeoutMs } = settings;
+      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs };
+      if (tls !== undefined) this.#settings = { ...this.#settings, tls: settings.tls };
       return {
         ...changes,
         certificates: tls !== undefined,
@@ -172,16 +180,31 @@ export class Daemon {
    */
   stop(): Promise<unknown[]> {
     if (this.#status === 'ok') this.#status = 'draining';
-    this.#stopped ??= this.#oneByOne(async () => {
-      const { store, server, exports, writeBack } = this.#parts;
-      await writeBack.stop();
-      await server.stop(this.#settings.drainTimeoutMs);
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  #stop(): Promise<unknown[]> {
+    const { store, server, exports } = this.#parts;
+    // At once: a file that is slow, or a reload that waits for one, is no reason to take another client.
+    const drained = Promise.allSettled([server.stop(this.#settings.drainTimeoutMs), this.#writeBack.stop()]);
+    return this.#oneByOne(async () => {
+      for (const result of await drained) if (result.status === 'rejected') throw result.reason;
       const errors = await exports.close();
       await this.#closeHttp();
       store.close();
       return errors;
     });
-    return this.#stopped;
+  }
+
+  /** While exports go, nobody may work on them. */
+  async #withoutWriteBack<Result>(change: () => Promise<Result>): Promise<Result> {
+    await this.#writeBack.stop();
+    try {
+      return await change();
+    } finally {
+      if (this.#status === 'ok') this.#writeBack.start();
+    }
   }
 
   /** Changes wait for those before them. */
@@ -245,11 +268,7 @@ function leave(store: Store, { store: { name, directory } }: ServeSettings): voi
 /** Names of the settings that differ and cannot change while the daemon runs. */
 function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
   const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
-  const { tls: old } = before;
-  const { tls: now } = after;
-  const isAuthorityChange = (old?.authority === undefined) !== (now?.authority === undefined);
-  if ((old === undefined) !== (now === undefined)) changed.push('tls');
-  else if (old?.required !== now?.required) changed.push('tls.required');
-  else if (isAuthorityChange) changed.push('tls.authority');
+  // What is in the files, whether TLS is required, and who signs clients may change; not whether there is TLS at all.
+  if ((before.tls === undefined) !== (after.tls === undefined)) changed.push('tls');
   return changed;
 }

@@ -54,15 +54,14 @@ export class ExportSet {
   async add(all: readonly AreaExportOptions[]): Promise<void> {
     const opened: Member[] = [];
     try {
-      for (const options of all) {
-        const exported = await AreaExport.open(this.#store, options);
-        opened.push({ exported, options });
-        await this.#server.addExport(exported);
-      }
+      for (const options of all)
+        opened.push({ exported: await AreaExport.open(this.#store, options), options });
+      for (const { exported } of opened) await this.#server.addExport(exported);
     } catch (error) {
       for (const { exported } of opened.reverse()) {
-        await this.#server.removeExport(exported.name);
-        // As it was found: nobody has written to it, unless in a moment in between.
+        // A server that cannot even do this has failed, and its owner was told.
+        await this.#server.removeExport(exported.name).catch(() => {});
+        // What clients wrote in between stays where it is.
         await exported.detach();
       }
       throw error;

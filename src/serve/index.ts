@@ -3,7 +3,7 @@
  */
 
 export { type InheritedSockets, inheritedSockets } from './activation.ts';
-export { addressText, exportUri } from './addresses.ts';
+export { addressText, exportUri, isLocal } from './addresses.ts';
 export { Daemon, type Reloaded } from './daemon.ts';
 export type { ServeInput, ServeSettings } from './settings.ts';
 export { readSettings, TEXT_SETTINGS, type TextSetting, variableOf } from './sources.ts';

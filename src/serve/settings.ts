@@ -2,7 +2,7 @@
  * The settings of the daemon, checked as a whole: whoever gets something wrong learns about all of it at once.
  *
  * They are the same wherever they come from (sources.ts); the file has the shape of `ServeInput`. A size may be a
- * number of bytes or text such as '2 GiB'. What store and exports may be told is what `open` and `AreaExport.open` take.
+ * number of bytes or text such as '2 GiB'. Store and exports may be told what `open` and `AreaExport.open` take.
  */
 
 import { availableParallelism } from 'node:os';

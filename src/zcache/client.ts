@@ -244,6 +244,19 @@ export class Client {
     );
   }
 
+  /** Frames (4096 bytes) it holds, and its cap in frames, 0 = none: two words of each arena. */
+  frames(): { frames: number; capFrames: number } {
+    this.#check();
+    let frames = 0;
+    let capFrames = 0;
+    for (const [at, arena] of this.#arenas.all.entries()) {
+      const address = arena.wasm.clientFrame(this.ids[at]) >>> 0;
+      frames += arena.word(address + arena.layout.C_FRAMES);
+      capFrames += arena.word(address + arena.layout.C_CAP_FRAMES);
+    }
+    return { frames, capFrames };
+  }
+
   stats(): ClientStatistics {
     this.#check();
     const raw = rawClient(this.#arenas, this.name);

@@ -29,8 +29,8 @@ class Descriptors {
   }
 
   /**
-   * The parts of a file that are no holes, in order, as positions of first and behind last byte. Where the system cannot
-   * tell, the rest may be anything: one part without an end.
+   * The parts of a file that are no holes, in order, as positions of first and behind last byte. Where the system
+   * cannot tell, the rest may be anything: one part without an end.
    */
   *dataRanges(descriptor: number): IterableIterator<readonly [number, number]> {
     for (let at = 0; ; ) {

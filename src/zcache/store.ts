@@ -13,7 +13,7 @@ import type { Client } from './client.ts';
 import { publish } from './events.ts';
 import { openClient } from './open-client.ts';
 import type { ClientOptions } from './options.ts';
-import { rawStore } from './raw.ts';
+import { clientsOf, rawStore } from './raw.ts';
 import { type Room, roomOf } from './room.ts';
 import type { StoreSettings } from './settings.ts';
 import { type StoreStatistics, storeStatistics } from './statistics.ts';
@@ -119,6 +119,12 @@ export class Store {
    */
   client(name: string, options: ClientOptions = {}): Client {
     return openClient(this.#arenas, this.settings, name, options);
+  }
+
+  /** Whether there is a client of this name. */
+  hasClient(name: string): boolean {
+    this.#arenas.check();
+    return clientsOf(this.#arenas.all[0]).some((client) => client.name === name);
   }
 
   /** Refuses all puts (each becomes a flush of its handle) until thaw(). Gets and flushes work. */

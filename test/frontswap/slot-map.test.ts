@@ -52,6 +52,20 @@ test('dirty slots are found wherever they are, and none that was dirty once', ()
   );
 });
 
+test('ranges become dirty as one slot after the other would', () => {
+  const change = fc.record({ slot: fc.nat(9000), to: state });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 40 }), fc.nat(9000), fc.nat(9000), (changes, a, b) => {
+      const [map, model] = [new SlotMap(9001), new SlotMap(9001)];
+      for (const { slot, to } of changes) for (const each of [map, model]) each.set(slot, to);
+      const [from, end] = [Math.min(a, b), Math.max(a, b)];
+      map.setDirty(from, end);
+      for (let slot = from; slot < end; slot++) model.set(slot, DIRTY);
+      expect(new Uint8Array(map.memory)).toEqual(new Uint8Array(model.memory));
+    }),
+  );
+});
+
 test('a map of any size takes its first and its last slot', () => {
   for (const slots of [1, 16, 17, 2 ** 20]) {
     const map = new SlotMap(slots);

@@ -191,7 +191,7 @@ test('a stopping server takes nobody in, answers ESHUTDOWN, and finishes what is
   await expect(connectTo(path)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('names and descriptions that do not fit the protocol are refused, and the longest that do are listed', async () => {
+test('names and descriptions that do not fit the protocol are refused, the longest that do are listed', async () => {
   const bench = await newBench();
   const { server, path } = bench;
   const { volume } = bench.export;

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { AreaExport } from '../../src/nbd/index.ts';
+import { CMD, ERROR } from '../../src/nbd/protocol.ts';
 import { newBench, newFile, newFolder, newStore } from './bench.ts';
 import { Client } from './client.ts';
 
@@ -81,7 +82,7 @@ test('a cache from before is not believed when the export is opened again', asyn
   await again.close();
 });
 
-test('a read-only image that somebody else changes is soon read as it is then, holes that were filled, too', async () => {
+test('a read-only image that somebody else changes is soon read as it is then, filled holes, too', async () => {
   const { file, content } = newImage();
   fs.truncateSync(file, 2 * MiB);
   const bench = await newBench({ kind: 'disk', file, readOnly: true, cache: true }, { memory: '16 MiB' });
@@ -112,4 +113,44 @@ test('a removed export leaves nothing of its cache', async () => {
   await exported.remove();
   expect(store.stats().clients).toEqual([]);
   expect(store.stats().index.curr_eph_pampd_count).toBe(0);
+});
+
+test('CACHE keeps what will be read, and reads nothing that is kept or in the store already', async () => {
+  const { file, content } = newImage();
+  const bench = await newBench({ kind: 'disk', file, cache: true }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  const device = bench.export.swap.device!;
+  const { read } = device;
+  const pages = new Map<number, number>();
+  device.read = async (position, out) => {
+    for (let at = position; at < position + out.length; at += 4096) pages.set(at, (pages.get(at) ?? 0) + 1);
+    await read.call(device, position, out);
+  };
+  expect(await client.write(20 * 4096, Buffer.alloc(3 * 4096, 0xaa))).toBe(0);
+  await client.read(100 * 4096, 8192);
+  expect(await client.command(CMD.CACHE, 5000, MiB - 10_000)).toBe(0);
+  expect([...pages.keys()].sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 254 }, (_, i) => (i + 1) * 4096).filter((at) => at < 20 * 4096 || at > 22 * 4096),
+  );
+  expect(new Set(pages.values())).toEqual(new Set([1]));
+  device.read = () => Promise.reject(new Error('read again'));
+  expect(await client.command(CMD.CACHE, 5000, MiB - 10_000)).toBe(0);
+  const known = Buffer.from(content)
+    .fill(0xaa, 20 * 4096, 23 * 4096)
+    .subarray(5000, MiB - 5000);
+  expect((await client.read(5000, known.length)).equals(known)).toBe(true);
+  device.read = read;
+  await client.close();
+});
+
+test('CACHE of a file that cannot be read is an error, and the connection lives', async () => {
+  const { file } = newImage();
+  const bench = await newBench({ kind: 'disk', file }, { memory: '16 MiB' });
+  const client = await Client.open(bench.path);
+  fs.truncateSync(file, 8192);
+  expect(await client.command(CMD.CACHE, 0, 8192)).toBe(0);
+  expect(await client.command(CMD.CACHE, 0, MiB)).toBe(ERROR.EIO);
+  await expect(client.read(MiB - 4096, 4096)).rejects.toThrow(`error ${ERROR.EIO}`);
+  expect(await client.write(0, Buffer.alloc(4096))).toBe(0);
+  await client.close();
 });

@@ -1,5 +1,5 @@
-// A power cut loses what the disk was not told to keep: after any of them, what FLUSH and FUA promised is there. A killed
-// process cannot show this, because the kernel keeps what it wrote.
+// A power cut loses what the disk was not told to keep: after any of them, what FLUSH and FUA promised is there. A
+// killed process cannot show this, because the kernel keeps what it wrote.
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -20,7 +20,7 @@ import { BLOCK, randomFrom } from './rounds.ts';
 import { type Tally, Target } from './torture/target.ts';
 
 const BYTES = 2 ** 20;
-const CUTS = 60;
+const CUTS = 150;
 
 interface Sector {
   readonly position: number;

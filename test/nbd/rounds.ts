@@ -22,13 +22,17 @@ export function randomFrom(seed: number): (below: number) => number {
   };
 }
 
+const noise = Buffer.alloc(64 * 1024);
+const noiseRandom = randomFrom(1);
+for (let at = 0; at < noise.length; at += 4) noise.writeUInt32BE(noiseRandom(2 ** 32), at);
+
 /** Block `block` as write `id` writes it: some compress, some do not. */
 export function contentOf(id: number, block: number): Buffer {
   const bytes = Buffer.alloc(BLOCK, id & 0xff);
   if (id === ZERO) return bytes;
   if (id % 3 !== 0) {
-    const random = randomFrom(id * 7919 + block);
-    for (let at = 0; at < BLOCK; at += 4) bytes.writeUInt32BE(random(2 ** 32), at);
+    const from = randomFrom(id * 7919 + block)(noise.length - BLOCK);
+    noise.copy(bytes, 0, from, from + BLOCK);
   }
   bytes.writeUInt32BE(id, 0);
   bytes.writeUInt32BE(block, 4);

@@ -23,6 +23,7 @@ export interface ServerArguments {
   readonly path: string;
   readonly store: StoreOptions;
   readonly exports: readonly ServedExport[];
+  readonly handshakeTimeoutMs?: number;
 }
 
 /** What 'memory' is answered with. Bytes, after a garbage collection. */
@@ -61,9 +62,9 @@ function killIn(device: BackingDevice, { call, nth, moment }: DeathAt): void {
   };
 }
 
-async function main({ path, store: options, exports }: ServerArguments): Promise<void> {
+async function main({ path, store: options, exports, ...settings }: ServerArguments): Promise<void> {
   const store = open(options);
-  const server = new NbdServer();
+  const server = new NbdServer(settings);
   const opened: AreaExport[] = [];
   for (const { shrinkTo: _, deathAt, ...given } of exports) {
     const exported = await AreaExport.open(store, given);

@@ -1,104 +1,25 @@
-// The server of several threads: what holds for one thread holds for all of them together.
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { createConnection, type Socket } from 'node:net';
+import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls } from 'node:tls';
-import type { Worker } from 'node:worker_threads';
-import { expect, onTestFinished, test, vi } from 'vitest';
-import {
-  AreaExport,
-  type AreaExportOptions,
-  ThreadedNbdServer,
-  type ThreadedNbdServerOptions,
-  type TlsOptions,
-} from '../../src/nbd/index.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { type AreaExportOptions, ThreadedNbdServer } from '../../src/nbd/index.ts';
 import { CMD, ERROR, OPT, REP } from '../../src/nbd/protocol.ts';
-import { open, type Store, type TmemError, type TmemEventName } from '../../src/zcache/index.ts';
-import { newFile, newFolder, newStore } from './bench.ts';
-import { ByteStream, Client, connectTo, Handshake, nameOf, u16 } from './client.ts';
+import { open } from '../../src/zcache/index.ts';
+import { newFile, newFolder } from './bench.ts';
+import { Client, connectTo, Handshake, nameOf, u16 } from './client.ts';
 import { Rounds } from './rounds.ts';
+import {
+  closeAll,
+  eventsOf,
+  newExport,
+  newThreads,
+  openClients,
+  soon,
+  watchWorkers,
+} from './threads-bench.ts';
 
 const MiB = 2 ** 20;
-
-/** What comes by a message from another thread. */
-const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 30_000 });
-
-interface ThreadsBench {
-  readonly folder: string;
-  readonly path: string;
-  readonly store: Store;
-  readonly server: ThreadedNbdServer;
-  readonly export: AreaExport;
-  readonly workers: readonly Worker[];
-  readonly failures: TmemError[];
-}
-
-/** The workers that are started from now on. */
-function watchWorkers(): Worker[] {
-  const workers: Worker[] = [];
-  const note = (worker: Worker): void => {
-    workers.push(worker);
-  };
-  process.on('worker', note);
-  onTestFinished(() => {
-    process.off('worker', note);
-  });
-  return workers;
-}
-
-/** All events of one kind from now on. */
-function eventsOf<T>(name: TmemEventName): T[] {
-  const found: T[] = [];
-  const note = (event: unknown): void => {
-    found.push(event as T);
-  };
-  subscribe(name, note);
-  onTestFinished(() => {
-    unsubscribe(name, note);
-  });
-  return found;
-}
-
-/** A server of two threads with an export 'one'. Both end with the test. */
-async function newThreads(
-  exported: Partial<AreaExportOptions> = {},
-  options: Partial<ThreadedNbdServerOptions> = {},
-): Promise<ThreadsBench> {
-  const folder = newFolder();
-  const store = newStore();
-  const workers = watchWorkers();
-  const failures: TmemError[] = [];
-  const onFailed = (error: TmemError): void => {
-    failures.push(error);
-  };
-  const server = await ThreadedNbdServer.start(store, { threads: 2, onFailed, ...options });
-  onTestFinished(() => server.stop(0).catch(() => undefined));
-  const opened = await newExport(store, { name: 'one', ...exported });
-  await server.addExport(opened);
-  const path = join(folder, 'socket');
-  await server.listen({ path });
-  return { folder, path, store, server, export: opened, workers, failures };
-}
-
-async function newExport(store: Store, options: Partial<AreaExportOptions>): Promise<AreaExport> {
-  const size = options.file === undefined ? { size: 8 * MiB } : {};
-  const opened = await AreaExport.open(store, { name: 'two', kind: 'ram', ...size, ...options });
-  onTestFinished(() => opened.detach());
-  return opened;
-}
-
-/** Clients, one after the other, so that it is known which thread each came to. */
-async function openClients(path: string, count: number, name = 'one'): Promise<Client[]> {
-  const clients: Client[] = [];
-  while (clients.length < count) clients.push(await Client.open(path, name));
-  return clients;
-}
-
-async function closeAll(clients: readonly Client[]): Promise<void> {
-  for (const client of clients) await client.close();
-}
 
 const kinds: Record<string, Partial<AreaExportOptions>> = {
   ram: { kind: 'ram' },
@@ -356,56 +277,4 @@ test('a server that cannot start says why, and leaves no thread', async () => {
   expect(workers.map(({ threadId }) => threadId)).toEqual([-1, -1]);
   const server = await ThreadedNbdServer.start(store, { threads: 1, onFailed });
   await server.stop(0);
-});
-
-const pem = (name: string): Buffer =>
-  fs.readFileSync(join(import.meta.dirname, 'certificates', `${name}.pem`));
-
-const mutual: TlsOptions = { cert: pem('server-cert'), key: pem('server-key'), ca: pem('ca-cert') };
-
-/** A handshake on TLS, as the server of this name. */
-async function securedHandshake(socket: Socket, identity: string): Promise<Handshake> {
-  const plain = await Handshake.start(socket);
-  expect((await plain.ask(OPT.STARTTLS)).map(({ type }) => type)).toEqual([REP.ACK]);
-  plain.stream.detach();
-  const certificate = { cert: pem(`${identity}-cert`), key: pem(`${identity}-key`) };
-  const secured = connectTls({ socket, ca: pem('ca-cert'), servername: 'localhost', ...certificate });
-  const hand = new Handshake(new ByteStream(secured));
-  await Promise.race([once(secured, 'secureConnect'), once(secured, 'close')]);
-  return hand;
-}
-
-test('TLS begins in the threads: with a certificate a client is served, a stranger is refused', async () => {
-  const refused = eventsOf<{ reason: string }>('tmem:nbd:refused');
-  const { path, server } = await newThreads({}, { tls: mutual });
-  const clients: Client[] = [];
-  for (const mode of ['simple', 'structured', 'extended', 'structured'] as const) {
-    const hand = await securedHandshake(await connectTo(path), 'client');
-    clients.push(await Client.go(hand, 'one', mode));
-  }
-  expect(server.connectionsByThread).toEqual([2, 2]);
-  const work = new Rounds(clients, MiB, { rounds: 10, width: 20, seed: 5 });
-  await work.run();
-  const stranger = await securedHandshake(await connectTo(path), 'stranger');
-  expect(await stranger.stream.closed()).toBe(true);
-  await soon(() =>
-    expect(refused.map(({ reason }) => reason)).toEqual([expect.stringMatching(/certificate/)]),
-  );
-  await closeAll(clients);
-  await soon(() => expect(server.connections).toBe(0));
-});
-
-test('new certificates are for connections from now on, and wrong ones change nothing', async () => {
-  const { path, server } = await newThreads({}, { tls: mutual });
-  expect(() => server.replaceTls({ ...mutual, key: pem('client-key') })).toThrow();
-  for (let i = 0; i < 2; i++) {
-    const hand = await securedHandshake(await connectTo(path), 'client');
-    await (await Client.go(hand, 'one', 'simple')).close();
-  }
-  // Now clients are asked for certificates of another authority, which nobody here has.
-  server.replaceTls({ ...mutual, ca: pem('stranger-cert') });
-  for (let i = 0; i < 2; i++) {
-    const hand = await securedHandshake(await connectTo(path), 'client');
-    expect(await hand.stream.closed()).toBe(true);
-  }
 });

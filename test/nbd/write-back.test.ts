@@ -139,6 +139,41 @@ test('a step that fails as a whole is told, and the policy goes on', async () =>
   await policy.stop();
 });
 
+test('who stops it waits for one export, not for those after it', async () => {
+  const store = open({ memory: '8 MiB', incompressible: 'store' });
+  const exports: AreaExport[] = [];
+  for (const name of ['first', 'second']) {
+    const file = newFile(newFolder(), 8 * MiB);
+    exports.push(await AreaExport.open(store, { name, kind: 'swap', file }));
+  }
+  const [first, second] = exports as [AreaExport, AreaExport];
+  onTestFinished(async () => {
+    for (const exported of exports) await exported.close();
+    store.close();
+  });
+  for (let i = 0; i < 200; i++) second.volume.writeNow(i * 4096, noise(i));
+  fillStore(first);
+  const gate = Promise.withResolvers<void>();
+  const device = first.swap.device!;
+  const write = device.write.bind(device);
+  const writes = vi.fn(async (...given: Parameters<typeof write>) => {
+    await gate.promise;
+    return write(...given);
+  });
+  device.write = writes;
+  const policy = new WriteBack(
+    store,
+    () => exports,
+    () => {},
+  );
+  policy.start();
+  await vi.waitFor(() => expect(writes).toHaveBeenCalled(), 20_000);
+  const stopped = policy.stop();
+  gate.resolve();
+  await stopped;
+  expect(second.swap.area.map.pages).toBe(200);
+});
+
 test('with room nothing moves', async () => {
   const file = newFile(newFolder(), 8 * MiB);
   const bench = await newBench({ kind: 'swap', file }, { memory: '16 MiB' });

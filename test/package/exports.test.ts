@@ -39,7 +39,7 @@ const names: Record<string, readonly string[]> = {
     'ZcacheFrontswapBackend',
     'frontswap',
   ],
-  './nbd': ['AreaExport', 'NbdServer', 'WriteBack'],
+  './nbd': ['AreaExport', 'NbdServer', 'ThreadedNbdServer', 'WriteBack'],
   './zcache': [
     'ERROR_CODES',
     'EVENT_NAMES',

@@ -100,7 +100,7 @@ describe('documentation', () => {
 
   test('names only npm scripts that exist', () => {
     const named = pages.flatMap((page) =>
-      [...textOf(page).matchAll(/\bnpm run ([a-z][\w:]*)/g)].map(([, script = '']) => script),
+      [...textOf(page).matchAll(/\bnpm run ([a-z][\w:-]*)/g)].map(([, script = '']) => script),
     );
     expect(named.filter((script) => !(script in manifest.scripts))).toEqual([]);
   });

@@ -4,11 +4,12 @@ import fs from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { SystemdNotifier } from '../../src/cli/serve/notify.ts';
 import { inheritedSockets } from '../../src/serve/index.ts';
 import { Client, Handshake } from '../nbd/client.ts';
 import { cleanEnvironment, MAIN, newFolder, Running, spawned, start } from './running.ts';
 
-const QUICK = ['--memory', '32 MiB', '--export', 'one=ram:1MiB'];
+const QUICK = ['--memory', '32 MiB', '--threads', '0', '--export', 'one=ram:1MiB'];
 
 test.each([
   ['none', {}, 0, 0],
@@ -43,7 +44,7 @@ test('a daemon serves on the sockets it was handed, those for clients and those 
   // From now on only the daemon listens there.
   for (const { server } of [http, nbd]) server.close();
   const running = new Running(child);
-  await running.until(/serving one: descriptor 4\n[^]*metrics and health: descriptor 3\n/);
+  await running.until(/serving one: descriptor 4\n[\s\S]*metrics and health: descriptor 3\n/);
   const socket = createConnection(nbd.port, '127.0.0.1');
   const client = await Client.go(await Handshake.start(socket), 'one', 'structured');
   expect(await client.write(0, Buffer.alloc(4096, 1))).toBe(0);
@@ -56,12 +57,17 @@ test('a daemon serves on the sockets it was handed, those for clients and those 
   expect(await running.stop()).toBe(0);
 });
 
-test('systemd is told when the daemon is ready, reloads and stops', async () => {
+/** A program that notes what it is given; one state takes longer than the others. */
+function newNotify(slow = 'none'): { folder: string; told: string } {
   const folder = newFolder();
   const told = join(folder, 'told');
-  fs.writeFileSync(join(folder, 'systemd-notify'), `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${told}\n`, {
-    mode: 0o755,
-  });
+  const script = `#!/bin/sh\n[ "$*" = ${slow} ] && sleep 0.3\necho "$NOTIFY_SOCKET $*" >> ${told}\n`;
+  fs.writeFileSync(join(folder, 'systemd-notify'), script, { mode: 0o755 });
+  return { folder, told };
+}
+
+test('systemd is told when the daemon is ready, reloads and stops, in this order', async () => {
+  const { folder, told } = newNotify('RELOADING=1');
   const running = start([...QUICK, '--listen', `unix:${join(folder, 'nbd.sock')}`], {
     NOTIFY_SOCKET: '/run/notify',
     PATH: `${folder}:${process.env.PATH}`,
@@ -73,11 +79,24 @@ test('systemd is told when the daemon is ready, reloads and stops', async () => 
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
-  expect(await lines(1)).toEqual(['/run/notify --ready']);
+  expect(await lines(1)).toEqual(['/run/notify READY=1']);
   await running.reload();
-  expect((await lines(3)).slice(1).sort()).toEqual(['/run/notify --ready', '/run/notify --reloading']);
+  expect((await lines(3)).slice(1)).toEqual(['/run/notify RELOADING=1', '/run/notify READY=1']);
   expect(await running.stop()).toBe(0);
-  expect((await lines(4))[3]).toBe('/run/notify --stopping');
+  expect((await lines(4))[3]).toBe('/run/notify STOPPING=1');
+});
+
+test('after the daemon has said that it stops it says nothing else', async () => {
+  const { folder, told } = newNotify();
+  const failures: string[] = [];
+  const notifier = new SystemdNotifier(
+    { NOTIFY_SOCKET: '/x', PATH: `${folder}:${process.env.PATH}` },
+    (why) => failures.push(why),
+  );
+  const all = (['RELOADING=1', 'STOPPING=1', 'READY=1'] as const).map((state) => notifier.tell(state));
+  await Promise.all(all);
+  expect(fs.readFileSync(told, 'utf8')).toBe('/x RELOADING=1\n/x STOPPING=1\n');
+  expect(failures).toEqual([]);
 });
 
 test('without systemd-notify the daemon says so and goes on', async () => {
@@ -87,6 +106,6 @@ test('without systemd-notify the daemon says so and goes on', async () => {
     [MAIN, 'serve', ...QUICK, '--listen', `unix:${join(folder, 'nbd.sock')}`],
     { NOTIFY_SOCKET: '/run/notify', PATH: folder },
   );
-  await running.until(/warning systemd-notify --ready: .*ENOENT\n/);
+  await running.until(/warning systemd-notify READY=1: .*ENOENT\n/);
   expect(await running.stop()).toBe(0);
 });

@@ -59,7 +59,7 @@ test.each([0, 2])(
       // Refused in words, or the connection had ended by then.
       expect([...errors].every((error) => error === ESHUTDOWN || error === -1)).toBe(true);
     }
-    expect(running.log).toMatch(/stopping: requests under way get 5000 ms\n[^]*stopped\n$/);
+    expect(running.log).toMatch(/stopping: requests under way get 5000 ms\n[\s\S]*stopped\n$/);
     const file = fs.readFileSync(image);
     const again = await serving(settings, folder);
     const swap = await (await Client.open(path, 'swap')).read(0, 4 * MiB);
@@ -96,6 +96,7 @@ async function stalled(drainTimeoutMs: number): Promise<{ running: Running; path
     {
       store: { memory: '16 MiB' },
       listen: [`unix:${path}`],
+      threads: 2,
       http: ':0',
       drainTimeoutMs,
       exports: [{ name: 'one', kind: 'ram', size: 64 * MiB }],

@@ -35,7 +35,7 @@ async function newDaemon(changes: Partial<ServeInput> = {}) {
     ],
     ...changes,
   });
-  const events = { writeBackFailed: () => {}, failed: () => {} };
+  const events = { writeBackFailed: () => {}, writeBackWorks: () => {}, failed: () => {} };
   const daemon = await Daemon.start(settings, { nbd: [], http: [] }, events);
   onTestFinished(async () => {
     await daemon.stop();

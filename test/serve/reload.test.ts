@@ -5,6 +5,8 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
+import { type ServeWorld, serve } from '../../src/cli/serve/command.ts';
+import { Log } from '../../src/cli/serve/log.ts';
 import { CMD, OPT, REP } from '../../src/nbd/protocol.ts';
 import type { ServeInput } from '../../src/serve/settings.ts';
 import { Client, connectTo, Handshake } from '../nbd/client.ts';
@@ -28,7 +30,6 @@ async function newScene(changes: Partial<ServeInput> = {}): Promise<Scene> {
   const path = join(folder, 'nbd.sock');
   const settings: ServeInput = {
     store: { memory: '32 MiB' },
-    threads: 2,
     listen: [`unix:${path}`],
     exports: [{ name: 'stays', kind: 'ram', size: MiB }],
     ...changes,
@@ -37,7 +38,7 @@ async function newScene(changes: Partial<ServeInput> = {}): Promise<Scene> {
   return {
     ...{ folder, path, running, settings },
     change: (more) => {
-      writeSettings({ ...settings, ...more }, folder);
+      writeSettings({ threads: 0, ...settings, ...more }, folder);
       return running.reload();
     },
   };
@@ -78,7 +79,7 @@ test('exports come and go, and those that stay keep their connections', async ()
 });
 
 test('what a removed export held is dropped, and does not come back with its name', async () => {
-  const scene = await newScene({ store: { name: newStoreName(), memory: '32 MiB' } });
+  const scene = await newScene({ threads: 2, store: { name: newStoreName(), memory: '32 MiB' } });
   const stays = { name: 'stays', kind: 'ram' as const, size: MiB };
   const comes = { name: 'comes', kind: 'swap' as const, size: MiB };
   await scene.change({ exports: [stays, comes] });
@@ -146,7 +147,7 @@ test('flags and environment still hold after a reload', async () => {
   const folder = newFolder();
   const path = join(folder, 'nbd.sock');
   const exports = [{ name: 'file', kind: 'ram', size: MiB }];
-  const file = writeSettings({ listen: ['unix:/nowhere'], exports }, folder);
+  const file = writeSettings({ threads: 0, listen: ['unix:/nowhere'], exports }, folder);
   const running = start(['--config', file, '--listen', `unix:${path}`, '--export', 'flag=ram:1MiB'], {
     TMEM_SERVE_MEMORY: '32 MiB',
   });
@@ -182,6 +183,7 @@ test('certificates are replaced, broken ones are not, and a wrong client is refu
   };
   install('server');
   const scene = await newScene({
+    threads: 2,
     listen: ['tcp://127.0.0.1:0'],
     tls: { certificate, key, authority: pem('ca-cert') },
   });
@@ -212,12 +214,54 @@ test('certificates are replaced, broken ones are not, and a wrong client is refu
   secured.destroy();
 });
 
+test('an authority that comes is asked for at once, by all threads', async () => {
+  const files = { certificate: pem('server-cert'), key: pem('server-key') };
+  const scene = await newScene({ threads: 2, listen: ['tcp://127.0.0.1:0'], tls: files });
+  const [, port] = await scene.running.until(/nbds:\/\/127\.0\.0\.1:(\d+)\/stays/);
+  writeSettings({ ...scene.settings, tls: { ...files, authority: pem('ca-cert') } }, scene.folder);
+  expect(await scene.running.reload()).not.toMatch(/restart/);
+  for (let i = 0; i < 4; i++) await shownSubject(Number(port));
+  const refusals = scene.running.log.match(/warning refused 127\.0\.0\.1: .*certificate/g) ?? [];
+  expect(refusals.length).toBe(4);
+});
+
+test('a signal that comes while the daemon starts is not lost', async () => {
+  const folder = newFolder();
+  const settings = {
+    ...{ store: { memory: '32 MiB' }, threads: 0, listen: [`unix:${join(folder, 'nbd.sock')}`] },
+    exports: [{ name: 'stays', kind: 'ram' as const, size: MiB }],
+  };
+  const config = writeSettings(settings, folder);
+  const stop = new AbortController();
+  let log = '';
+  const world: ServeWorld = {
+    log: new Log({
+      write: (text) => {
+        log += text;
+        if (/reloaded|nothing was changed/.test(text)) stop.abort();
+      },
+      wallMs: () => 0,
+      isJournal: true,
+    }),
+    print: () => {},
+    ...{ environment: {}, pid: 1, exit: () => {} },
+    // The settings have been read by now.
+    onHangUp: (hungUp) => {
+      writeSettings({ ...settings, exports: [...settings.exports, extra] }, folder);
+      hungUp();
+      return () => {};
+    },
+  };
+  expect(await serve({ config, check: false, flags: {} }, world, stop.signal)).toBe(0);
+  expect(log).toMatch(/reloaded: extra added\n/);
+});
+
 test('a hundred signals at once are worked off one after the other', async () => {
   const scene = await newScene();
   const client = await Client.open(scene.path, 'stays');
   for (let i = 0; i < 100; i++) {
     const exports = [{ name: 'stays', kind: 'ram' as const, size: MiB }, ...(i % 2 === 0 ? [] : [extra])];
-    writeSettings({ ...scene.settings, exports }, scene.folder);
+    writeSettings({ threads: 0, ...scene.settings, exports }, scene.folder);
     scene.running.child.kill('SIGHUP');
     if (i % 10 === 0) expect(await client.command(CMD.FLUSH)).toBe(0);
   }

@@ -110,9 +110,9 @@ export function spawned(
   return new Running(spawn(program, args, { env: cleanEnvironment(environment), stdio }));
 }
 
-/** Starts it with a settings file, and waits until it serves. */
+/** Starts it with a settings file, and waits until it serves; with one thread if nothing else is said. */
 export async function serving(settings: object, folder = newFolder()): Promise<Running & { file: string }> {
-  const file = writeSettings(settings, folder);
+  const file = writeSettings({ threads: 0, ...settings }, folder);
   const running = start(['--config', file]);
   await running.until(/serving .*\n/);
   return Object.assign(running, { file });

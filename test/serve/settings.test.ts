@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseAddress } from '../../src/serve/addresses.ts';
+import { isLocal, parseAddress } from '../../src/serve/addresses.ts';
 import { parseExport } from '../../src/serve/export-text.ts';
 import { exportUri, readSettings, TEXT_SETTINGS, variableOf } from '../../src/serve/index.ts';
 import { type ServeInput, type ServeSettings, serveSettings } from '../../src/serve/settings.ts';
@@ -240,6 +240,13 @@ test('addresses of exports can be pasted whatever the names', () => {
     'nbd+unix:///vm%2F1%20%C3%BC?socket=/run/a%20b%3F',
   );
   expect(exportUri({ host: '::1', port: 10809 }, 'x', true)).toBe('nbds://[::1]:10809/x');
+});
+
+test('addresses are local or not', () => {
+  const local = ['unix:/x', ':1', 'localhost:1', '127.9.9.9:1', '[::1]:1'];
+  for (const text of local) expect(isLocal(parseAddress(text)!)).toBe(true);
+  for (const text of ['0.0.0.0:1', '[::]:1', '10.0.0.1:1', 'host:1'])
+    expect(isLocal(parseAddress(text)!)).toBe(false);
 });
 
 test.each([

@@ -12,6 +12,9 @@ import { Client } from '../nbd/client.ts';
 import { cleanEnvironment, MAIN, newFile, newFolder, newStoreName, serving, start } from './running.ts';
 
 const MiB = 2 ** 20;
+
+/** A daemon without threads. */
+const QUICK = ['--memory', '16 MiB', '--threads', '0', '--listen', ':0'];
 const certificates = join(import.meta.dirname, '../nbd/certificates');
 const pem = (name: string): string => join(certificates, `${name}.pem`);
 
@@ -124,7 +127,7 @@ const failing: Record<string, Failing> = {
   },
 };
 
-const events: DaemonEvents = { writeBackFailed: () => {}, failed: () => {} };
+const events: DaemonEvents = { writeBackFailed: () => {}, writeBackWorks: () => {}, failed: () => {} };
 const noSockets = { nbd: [], http: [] };
 
 test.each(Object.keys(failing))('%s is named, and nothing is left', async (what) => {
@@ -137,6 +140,8 @@ test.each(Object.keys(failing))('%s is named, and nothing is left', async (what)
   const good = { name: 'good', kind: 'disk' as const, file: image };
   const settings: ServeInput = {
     store: { name, memory: '16 MiB' },
+    // With threads, too, nothing is left.
+    threads: what.startsWith('a socket') ? 2 : 0,
     listen: [`unix:${join(folder, 'nbd.sock')}`],
     ...made,
     exports: [good, ...(made.exports ?? [])],
@@ -151,7 +156,14 @@ test.each(Object.keys(failing))('%s is named, and nothing is left', async (what)
   expect(listStores().filter((store) => store.name === name)).toEqual([]);
   // Nothing is locked, either.
   const daemon = await Daemon.start(
-    serveSettings({ ...settings, exports: [good], listen: [':0'], http: undefined, tls: undefined }),
+    serveSettings({
+      ...settings,
+      threads: 0,
+      exports: [good],
+      listen: [':0'],
+      http: undefined,
+      tls: undefined,
+    }),
     noSockets,
     events,
   );
@@ -160,7 +172,7 @@ test.each(Object.keys(failing))('%s is named, and nothing is left', async (what)
 
 test('the command tells of a start that failed in one line, with status 1', async () => {
   const missing = join(newFolder(), 'missing');
-  const running = start(['--memory', '16 MiB', '--listen', ':0', '--export', `bad=disk:${missing}`]);
+  const running = start([...QUICK, '--export', `bad=disk:${missing}`]);
   expect(await running.ended()).toBe(1);
   expect(running.log).toMatch(/^tmem serve: backing file [^\n]*missing: is missing[^\n]*\n$/);
 });
@@ -177,7 +189,7 @@ test('a start that fails leaves a store that was there as it was', async () => {
   await client.close();
   expect(await first.stop()).toBe(0);
   const failed = start([
-    ...['--name', name, '--listen', listen[0]!, '--export', 'good=ram:1MiB'],
+    ...['--name', name, '--listen', listen[0]!, '--export', 'good=ram:1MiB', '--threads', '0'],
     ...['--export', 'bad=disk:/nonexistent/file'],
   ]);
   expect(await failed.ended()).toBe(1);
@@ -195,10 +207,12 @@ test('a second daemon on a socket, or on a store, is refused, and the first goes
   await serving({ store, listen: [`unix:${path}`], exports }, folder);
   const client = await Client.open(path);
   expect(await client.write(0, Buffer.alloc(4096, 'first'))).toBe(0);
-  const onSocket = start(['--memory', '16MiB', '--listen', `unix:${path}`, '--export', 'one=ram:1MiB']);
+  const onSocket = start([...QUICK, '--listen', `unix:${path}`, '--export', 'one=ram:1MiB']);
   expect(await onSocket.ended()).toBe(1);
   expect(onSocket.log).toMatch(/EADDRINUSE/);
-  const onStore = start(['--name', store.name, '--listen', ':0', '--export', 'one=ram:1MiB']);
+  const onStore = start([
+    ...['--name', store.name, '--listen', ':0', '--export', 'one=ram:1MiB', '--threads', '0'],
+  ]);
   expect(await onStore.ended()).toBe(1);
   expect(onStore.log).toMatch(/export 'one': it is served from this store already/);
   expect((await client.read(0, 4096)).equals(Buffer.alloc(4096, 'first'))).toBe(true);

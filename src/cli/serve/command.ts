@@ -10,6 +10,7 @@ import {
   Daemon,
   exportUri,
   inheritedSockets,
+  isLocal,
   type Reloaded,
   readSettings,
   type ServeSettings,
@@ -18,7 +19,7 @@ import { formatByteSize } from '../../zcache/byte-size.ts';
 import { EXIT_FAILED } from '../command-line.ts';
 import { logEvents, messageOf } from './events.ts';
 import type { Log } from './log.ts';
-import { notifySystemd, type State } from './notify.ts';
+import { SystemdNotifier } from './notify.ts';
 
 /** Exports whose addresses are logged at the start: for a person to paste, not for a thousand. */
 const EXPORTS_LISTED_MAX = 20;
@@ -59,35 +60,47 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     world.print(`the settings are sound: exports: ${settings.exports.length}\n`);
     return 0;
   }
-  const notify = (state: State) =>
-    notifySystemd(state, environment, (message) => log.line('warning', message));
+  const systemd = new SystemdNotifier(environment, (message) => log.line('warning', message));
   const stopLog = logEvents(log);
   let daemon: Daemon | undefined;
+  /** Somebody wants the settings read; before the daemon has started, that is remembered. */
+  let wanted = false;
+  let reloading = false;
   const reload = async (): Promise<void> => {
-    if (daemon === undefined) return; // the settings have just been read
-    notify('--reloading');
-    try {
-      logReload(await daemon.reload(read()), log);
-    } catch (error) {
-      log.line('error', `nothing was changed: ${messageOf(error)}`);
+    if (daemon === undefined || reloading) return;
+    reloading = true;
+    while (wanted && !signal.aborted) {
+      wanted = false;
+      await systemd.tell('RELOADING=1');
+      try {
+        logReload(await daemon.reload(read()), log);
+      } catch (error) {
+        log.line('error', `nothing was changed: ${messageOf(error)}`);
+      }
+      await systemd.tell('READY=1');
     }
-    notify('--ready');
+    reloading = false;
   };
-  const offHangUp = world.onHangUp(() => void reload());
+  const offHangUp = world.onHangUp(() => {
+    wanted = true;
+    void reload();
+  });
   try {
     daemon = await Daemon.start(settings, sockets, {
       writeBackFailed: (name, error) =>
         log.line('error', `${name}: cold pages stay in the store: ${messageOf(error)}`),
+      writeBackWorks: (name) => log.line('notice', `${name}: cold pages go to the file again`),
       failed: (error) => {
         log.line('error', messageOf(error));
         world.exit(EXIT_FAILED);
       },
     });
     logStart(daemon, log);
-    notify('--ready');
+    void systemd.tell('READY=1');
+    void reload();
     await aborted(signal);
     log.line('notice', `stopping: requests under way get ${daemon.settings.drainTimeoutMs} ms`);
-    notify('--stopping');
+    void systemd.tell('STOPPING=1');
     const errors = await daemon.stop();
     for (const error of errors)
       log.line('error', `an export was not written to its file: ${messageOf(error)}`);
@@ -114,6 +127,13 @@ function logStart(daemon: Daemon, log: Log): void {
   for (const { name: exportName } of settings.exports.slice(0, EXPORTS_LISTED_MAX)) {
     const uris = addresses.map((address) => exportUri(address, exportName, secured) ?? addressText(address));
     log.line('notice', `serving ${exportName === '' ? 'the default export' : exportName}: ${uris.join(' ')}`);
+  }
+  for (const address of addresses) {
+    if (!secured && !isLocal(address))
+      log.line(
+        'warning',
+        `${addressText(address)}: whoever reaches it may read and write all exports; see tls`,
+      );
   }
   const more = settings.exports.length - EXPORTS_LISTED_MAX;
   if (more > 0) log.line('notice', `serving ${more} more exports`);

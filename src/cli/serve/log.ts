@@ -40,7 +40,7 @@ export class Log {
   line(level: Level, text: string): void {
     const { write, wallMs, isJournal } = this.#world;
     const head = isJournal ? `<${PRIORITIES[level]}>` : `${new Date(wallMs()).toISOString()} ${level} `;
-    write(`${head}${printable(text).slice(0, LINE_MAX)}\n`);
+    write(`${head}${printable(text.trim()).slice(0, LINE_MAX)}\n`);
   }
 
   /** A line about a client. */

@@ -99,13 +99,13 @@ export class Ledger {
   }
 
   /** For messages. */
-  describe(block: number): string {
-    const tell = ({ id, sent, acknowledged, lasting }: Change): string =>
+  tell(block: number): string {
+    const changeOf = ({ id, sent, acknowledged, lasting }: Change): string =>
       `${id} (${sent} to ${acknowledged}${lasting ? ', lasting' : ''})`;
-    return this.#blocks[block]!.map(tell).join(', ');
+    return this.#blocks[block]!.map(changeOf).join(', ');
   }
 
-  /** A new server, which nobody has asked for anything yet: a block is served so from now on, and lies so on the file. */
+  /** A new server that nobody has asked for anything yet: a block is served so from now on, and lies so on the file. */
   settle(block: number, served: number, onFile: number): void {
     const before = this.now();
     const lasting = { id: onFile, sent: before, acknowledged: before, lasting: true };

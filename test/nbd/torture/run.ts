@@ -1,5 +1,5 @@
-// `node test/nbd/torture/run.ts --kills N --seconds N --seed N [--json]`: the torture run of the NBD server. What must not
-// happen goes to the standard error, the result is one line; docs/internals/nbd.md says what is checked.
+// `node test/nbd/torture/run.ts --kills N --seconds N --seed N [--json]`: the torture run of the NBD server. What must
+// not happen goes to the standard error, the result is one line; docs/internals/nbd.md says what is checked.
 
 import { parseArgs } from 'node:util';
 import { NbdTorture } from './torture.ts';

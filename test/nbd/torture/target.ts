@@ -197,6 +197,6 @@ export class Target {
   }
 
   #tell(what: string, block: number): void {
-    this.#say(`${this.options.name}: ${what}; known: ${this.ledger.describe(block)}`);
+    this.#say(`${this.options.name}: ${what}; known: ${this.ledger.tell(block)}`);
   }
 }

@@ -1,5 +1,5 @@
-// A short torture run of the server: killed at random and chosen moments, it never loses what was promised to last, never
-// serves what is older than what it acknowledged, and leaves no block torn. `run.ts` is the long one.
+// A short torture run of the server: killed at random and chosen moments, it never loses what was promised to last,
+// never serves what is older than what it acknowledged, and leaves no block torn. `run.ts` is the long one.
 
 import { expect, onTestFinished, test } from 'vitest';
 import { NbdTorture } from './torture.ts';

@@ -1,8 +1,8 @@
-// The torture run of the server: killed, started again on the same files, killed again. Two servers take turns, one on a
-// named store, one without; each has disks of all kinds.
+// The torture run of the server: killed, started again on the same files, killed again. Two servers take turns, one on
+// a named store, one without; each has disks of all kinds.
 //
-// A kill comes after a number of replies, or shortly after a FLUSH was sent, or from the server itself, at a chosen call
-// of a file. All are counted in requests, not in time: a slow machine meets the same moments.
+// A kill comes after a number of replies, or shortly after a FLUSH was sent, or from the server itself, at a chosen
+// call of a file. All are counted in requests, not in time: a slow machine meets the same moments.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
