@@ -157,6 +157,10 @@ export const ERROR_CODES = {
     advice:
       'End the process and start it again: a named store and the backing files have what was acknowledged.',
   },
+  TMEM_ERR_REMOTE: {
+    meaning: 'A call that cannot wait met a page that is with a peer; nothing was changed.',
+    advice: 'Read it through the node that sent it there.',
+  },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',
     advice: 'The message names what is missing; see "What works where" in the README.',

@@ -46,6 +46,7 @@ export const N_NODES: u32 = 32;
 export const N_CHECKSUM_FAILURES: u32 = 34;
 export const N_EVICTED: u32 = 35;
 export const N_DEMOTED: u32 = 36;
+export const N_REMOTE: u32 = 37;
 
 @inline
 export function count(pool: usize, counter: u32, amount: i64): void {

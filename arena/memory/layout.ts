@@ -10,7 +10,7 @@
 // docs/formats/arena.md is the same map in prose. Change either, change both, and raise LAYOUT_VERSION.
 
 export const LAYOUT_MAGIC: u32 = 0x6d656d74; // "tmem", little-endian
-export const LAYOUT_VERSION: u32 = 2;
+export const LAYOUT_VERSION: u32 = 3;
 
 export const FRAME_SIZE: u32 = 4096;
 export const FRAME_SHIFT: u32 = 12;
@@ -73,6 +73,9 @@ export const H_ARENAS: usize = HEADER + 208; // arenas of the store
 export const H_STORE_ID: usize = HEADER + 212; // 16 random bytes, the same in all arenas of a store
 export const H_CREATED_MS: usize = HEADER + 232; // f64: Unix time
 export const H_GROWTH_STOPPED: usize = HEADER + 228; // memory is short: no frame is backed
+export const H_ORPHANS_PUT: usize = HEADER + 244; // records ever put into the ring, modulo 2^32
+export const H_ORPHANS_TAKEN: usize = HEADER + 248;
+export const H_ORPHANS_LOST: usize = HEADER + 252; // there was no room for
 export const H_SETTINGS_BYTES: usize = HEADER + 240; // length of the text at H_SETTINGS
 export const H_RETIRED_STORE: usize = HEADER + 512; // u64 counters of clients that were removed
 export const H_SETTINGS: usize = HEADER + 1024; // the store's settings as JSON, to the end of the frame
@@ -91,13 +94,20 @@ export const FRAME_LOCK: usize = CLIENT_LOCKS + CLIENT_LOCK_SETS * CLIENT_LOCK_K
 export const ADMIN_LOCK: usize = FRAME_LOCK + LOCK_BYTES; // pool and client tables
 export const RECLAIM_LOCK: usize = ADMIN_LOCK + LOCK_BYTES; // one evictor at a time
 export const BACKING_LOCK: usize = RECLAIM_LOCK + LOCK_BYTES; // which frames have memory behind them
-export const LOCKS_END: usize = BACKING_LOCK + LOCK_BYTES;
+export const ORPHAN_LOCK: usize = BACKING_LOCK + LOCK_BYTES; // the ring of records of remote pages
+export const LOCKS_END: usize = ORPHAN_LOCK + LOCK_BYTES;
 
 // ---- version table: one u32 a hash of handle, raised with every change of a slot word -----------------
 export const VERSIONS: usize = (LOCKS_END + 4095) & ~4095;
 /** Entries of the version table: a power of two; handles that share one only retry a little more. */
 export const VERSION_ENTRIES: u32 = 4096;
-export const FIXED_END: usize = VERSIONS + VERSION_ENTRIES * 4;
+
+// ---- orphans: records of remote pages that left the index, see memory/orphans.ts -------------------------
+export const ORPHANS: usize = VERSIONS + VERSION_ENTRIES * 4;
+export const ORPHAN_BYTES: u32 = 64; // u32 length, and the record
+/** Entries of the ring: a power of two. What does not fit is found by the sweep of the peers. */
+export const ORPHAN_ENTRIES: u32 = 512;
+export const FIXED_END: usize = ORPHANS + ORPHAN_BYTES * ORPHAN_ENTRIES;
 
 // ---- frame kinds (low 4 bits of a frame's table entry) --------------------------------------------------
 export const KIND_FREE: u32 = 0;

@@ -16,6 +16,7 @@ export const CODEC_RAW: u32 = 0; // stored as given
 export const CODEC_LZ4: u32 = 1;
 export const CODEC_LZO1X: u32 = 2;
 export const CODEC_FILL: u32 = 3; // one repeated 64-bit value, kept behind the descriptor (cells only)
+export const CODEC_REMOTE: u32 = 4; // the page is elsewhere: stored is a record that says where (tmem/remote.ts)
 
 @inline
 export function storedBytes(descriptor: usize): u32 {

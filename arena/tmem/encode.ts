@@ -133,3 +133,14 @@ export function decode(target: usize, verify: bool): u32 {
   if (verify && checksum(target, outLength) != outSum) return 0;
   return outLength;
 }
+
+/** Whether stored bytes from elsewhere decode to a page of this length and checksum; the page is at `target` then. */
+export function decodeFrom(source: usize, bytes: u32, codec: u32, length: u32, sum: u32, target: usize): bool {
+  outWord = 0;
+  outCodec = codec;
+  outBytes = bytes;
+  outLength = length;
+  outSum = sum;
+  outAt = source;
+  return decode(target, true) == length;
+}

@@ -10,8 +10,8 @@ import { indexOf, objectOf } from '../pam/descriptor';
 import { memoryTouch } from '../pam/pam';
 import { commit } from '../memory/commit';
 import { copyOut, decode, pageLength } from './encode';
-import { findObject, handlePersistent, handlePool, handleStripe, pageSlot, removePage } from './handle';
-import { DAMAGED, MISS, TOO_SHORT } from './outcome';
+import { findObject, handlePersistent, handlePool, handleStripe, isRemote, pageSlot, removePage } from './handle';
+import { DAMAGED, MISS, REMOTE, TOO_SHORT } from './outcome';
 import { releaseWord, removeHandle } from './remove';
 
 /** By the pool: private ephemeral pools give the page away, others keep it. */
@@ -54,9 +54,10 @@ export function get(index: u32, target: usize, capacity: u32, mode: u32): i32 {
   const word = load<u32>(at);
   // A page that is whole, but another handle's, was not put here: something overwrote the index.
   if (!isPageOf(word, object, index)) abortOperation(ABORT_DAMAGED, 403);
-  if (pageLength(word) > capacity) {
+  const remote = isRemote(word);
+  if (remote || pageLength(word) > capacity) {
     unlock(handleStripe());
-    return TOO_SHORT;
+    return remote ? REMOTE : TOO_SHORT;
   }
   copyOut(word, place);
   if (mode == GET_PEEK) {

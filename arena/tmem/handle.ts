@@ -4,7 +4,7 @@
 // stay in this module until the next operation (one wasm instance a thread). Reclaim, which may run in the middle of
 // a put, does not touch them.
 
-import { N_OBJECTS, N_SAME_FILLED, N_ZBYTES, count } from '../memory/counters';
+import { N_OBJECTS, N_REMOTE, N_SAME_FILLED, N_ZBYTES, count } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
 import {
   H_PERSISTENT_LIMIT_PAGES,
@@ -19,9 +19,21 @@ import {
   VERSION_ENTRIES,
 } from '../memory/layout';
 import { stripeLock } from '../memory/lock';
+import { orphanPut } from '../memory/orphans';
 import { enter, leave } from '../memory/slot';
-import { TAG_CELL, TAG_FILL, TAG_OBJECT, addressOf, tagOf, wordOf } from '../memory/word';
-import { memoryBytes } from '../pam/pam';
+import {
+  TAG_CELL,
+  TAG_FILL,
+  TAG_OBJECT,
+  TAG_ZV,
+  TAG_ZV8,
+  addressOf,
+  descriptorOf,
+  tagOf,
+  wordOf,
+} from '../memory/word';
+import { CODEC_REMOTE, codecOf } from '../pam/descriptor';
+import { memoryBytes, memoryData } from '../pam/pam';
 import { hashOid } from './hash';
 import {
   OBJECT_DOOMED,
@@ -177,16 +189,30 @@ export function raiseVersion(object: usize, index: u32): void {
   atomic.add<u32>(cell, 1);
 }
 
+/** Whether a page word names no page but where it is. Such words are always in zv. */
+export function isRemote(word: u32): bool {
+  const tag = tagOf(word);
+  return (tag == TAG_ZV || tag == TAG_ZV8) && codecOf(descriptorOf(word)) == CODEC_REMOTE;
+}
+
 /** Charges a pool with a page word that is about to be published. */
 export function charge(pool: usize, word: u32): void {
   const tag = tagOf(word);
+  if (isRemote(word)) count(pool, N_REMOTE, 1);
   if (tag == TAG_FILL || tag == TAG_CELL) count(pool, N_SAME_FILLED, 1);
   else count(pool, N_ZBYTES, memoryBytes(word));
 }
 
-/** Takes a page word that has left the index off its pool. Before memoryFree, which forgets the sizes. */
+/** Takes a page word that has left the index off its pool. Before memoryFree, which forgets what it was. */
 export function discharge(pool: usize, word: u32): void {
+  if (isRemote(word)) orphanPut(memoryData(word), memoryBytes(word));
+  uncharge(pool, word);
+}
+
+/** As discharge, for a word that nobody has seen, or whose remote copy is the caller's own from now on. */
+export function uncharge(pool: usize, word: u32): void {
   const tag = tagOf(word);
+  if (isRemote(word)) count(pool, N_REMOTE, -1);
   if (tag == TAG_FILL || tag == TAG_CELL) count(pool, N_SAME_FILLED, -1);
   else count(pool, N_ZBYTES, -(<i64>memoryBytes(word)));
   if (load<u32>(H_PERSISTENT_LIMIT_PAGES) != 0 && (load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0) {

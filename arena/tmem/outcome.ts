@@ -24,5 +24,7 @@ export const REFUSED_PRELOAD: i32 = -10;
 export const TOO_SHORT: i32 = -20;
 /** A persistent page does not decode to what was put. */
 export const DAMAGED: i32 = -21;
+/** The page is with a peer: only who can wait gets it. Nothing was changed. */
+export const REMOTE: i32 = -23;
 /** write at: there is no such page. */
 export const NOT_THERE: i32 = -22;

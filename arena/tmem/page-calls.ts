@@ -8,6 +8,7 @@ import { demoteOverLimit } from './demote';
 import { findRange, get } from './get';
 import { begin, handlePool, locate } from './handle';
 import { MISS, NOT_THERE, REFUSED_POOL_GONE, STORED } from './outcome';
+import { bringHome, forget, look, sendAway } from './remote';
 import { exchange, exchangedOutcome, readAt, writeAt } from './partial';
 import { put, replace } from './put';
 import { removeHandle } from './remove';
@@ -103,6 +104,46 @@ export function pageExchange(
 
 export function pageExchanged(): i32 {
   return exchangedOutcome();
+}
+
+/** What is there (LOOK_*), with its facts in the argument area; MISS. */
+export function pageLook(pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32): i32 {
+  if (!at(pool, a, b, c, d, e, f)) return MISS;
+  const found = look(index);
+  leave();
+  return found;
+}
+
+/** A record in the place of what the token names; an outcome. */
+export function pageSendAway(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32,
+  word: u32, version: u32, length: u32, sum: u32, record: usize, bytes: u32,
+): i32 {
+  if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
+  const outcome = sendAway(index, word, version, length, sum, record, bytes);
+  leave();
+  return outcome;
+}
+
+/** Stored bytes in the place of the record that the token names; an outcome. */
+export function pageBringHome(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32,
+  word: u32, version: u32, codec: u32, length: u32, sum: u32, source: usize, bytes: u32,
+): i32 {
+  if (!at(pool, a, b, c, d, e, f)) return REFUSED_POOL_GONE;
+  const outcome = bringHome(index, word, version, codec, length, sum, source, bytes);
+  leave();
+  return outcome;
+}
+
+/** Removes the record that the token names. */
+export function pageForget(
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, word: u32, version: u32,
+): i32 {
+  if (!at(pool, a, b, c, d, e, f)) return 0;
+  const gone = forget(index, word, version);
+  leave();
+  return gone ? 1 : 0;
 }
 
 let rangeAt: u32 = 0;

@@ -11,19 +11,21 @@ import { slotAddress } from '../memory/slot';
 import { memoryTouch } from '../pam/pam';
 import { commit } from '../memory/commit';
 import { copyOut, decode } from './encode';
-import { findObject, handlePool, handleStripe, pageSlot, pageVersion } from './handle';
+import { findObject, handlePool, handleStripe, isRemote, pageSlot, pageVersion } from './handle';
 import { damaged, get, GET_FREE } from './get';
 import {
   DAMAGED,
   MISS,
   NOT_THERE,
   REFUSED_CONTENDED,
+  REMOTE,
   STORED,
 } from './outcome';
 import {
   ANY_COPY_OUT,
   EXPECTED,
   NOT_CHANGED_MOVED,
+  NOT_CHANGED_REMOTE,
   PUBLISHED,
   publish,
   replacedWord,
@@ -46,6 +48,10 @@ function look(index: u32, place: usize): i32 {
     return MISS;
   }
   seenWord = load<u32>(at);
+  if (isRemote(seenWord)) {
+    unlock(handleStripe());
+    return REMOTE;
+  }
   seenVersion = pageVersion(object, index);
   copyOut(seenWord, place);
   memoryTouch(seenWord);
@@ -77,7 +83,7 @@ export function readAt(index: u32, offset: u32, target: usize, length: u32): i32
 export function writeAt(index: u32, offset: u32, source: usize, length: u32): i32 {
   const outcome = change(index, offset, source, length);
   // Where there is no page, nothing was offered to the pool.
-  if (outcome != NOT_THERE && outcome != DAMAGED) count(handlePool(), N_PUTS, 1);
+  if (outcome != NOT_THERE && outcome != DAMAGED && outcome != REMOTE) count(handlePool(), N_PUTS, 1);
   return outcome;
 }
 
@@ -120,7 +126,7 @@ export function exchangedOutcome(): i32 {
   return exchangeOutcome;
 }
 
-/** Stores a page and copies the one it replaces to S_OUT; the old page's length, MISS or DAMAGED. */
+/** Stores a page and copies the one it replaces to S_OUT; the old page's length, MISS, DAMAGED, or REMOTE. */
 export function exchange(index: u32, source: usize, length: u32): i32 {
   const out = slotAddress() + S_OUT;
   const pool = handlePool();
@@ -141,6 +147,11 @@ export function exchange(index: u32, source: usize, length: u32): i32 {
       return outcome;
     }
     unprepare(word);
+    if (result == NOT_CHANGED_REMOTE) {
+      exchangeOutcome = REMOTE;
+      count(pool, N_PUTS, -1);
+      return REMOTE;
+    }
     reason = publishRefusal(result);
   }
   // Refused: the old page is still returned, and the same step leaves the handle empty.

@@ -11,8 +11,10 @@ import {
   H_UNBACKED,
   P_CODEC,
   S_ARGUMENTS,
+  S_OUT,
 } from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
+import { orphanTake } from '../memory/orphans';
 import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';
 import { begin, handlePool, handlePoolId } from './handle';
@@ -205,6 +207,14 @@ export function zvHeapCheck(client: u32, heap: u32): u32 {
   const address = load<u32>(clientAddress(id) + C_ZV_HEAPS + (heap << 2));
   if (address == 0) return 0;
   return zvCheck(address, load<u32>(H_FIRST_FRAME), load<u32>(H_LAST_FRAME), callArguments());
+}
+
+/** Takes the oldest record of a remote page that left the index, to the slot's out area; its length, 0 = none. */
+export function orphanNext(): i32 {
+  enter(0);
+  const bytes = orphanTake(slotAddress() + S_OUT);
+  leave();
+  return <i32>bytes;
 }
 
 /** Codec of pages put from now on; pages that are there keep theirs. */

@@ -23,6 +23,7 @@ import {
   handlePoolId,
   handleRoot,
   handleStripe,
+  isRemote,
   pageSlot,
   pageVersion,
   raiseVersion,
@@ -51,6 +52,9 @@ export const NOT_CHANGED_POOL_GONE: i32 = -1;
 export const NOT_CHANGED_MOVED: i32 = -2;
 /** Under each new lock more cells were wanted than before. */
 export const NOT_CHANGED_ROUNDS: i32 = -3;
+
+/** The page to be copied out is with a peer. */
+export const NOT_CHANGED_REMOTE: i32 = -4;
 
 /** What a put may want more of, under new locks, because others change the same tree: a few rounds are plenty. */
 const ROUNDS_MAX: i32 = 64;
@@ -94,6 +98,11 @@ export function publish(index: u32, word: u32, mode: i32, expected: u32, version
     ) {
       unlockTwo(handleStripe(), other);
       result = NOT_CHANGED_MOVED;
+      break;
+    }
+    if (mode == ANY_COPY_OUT && at != 0 && isRemote(load<u32>(at))) {
+      unlockTwo(handleStripe(), other);
+      result = NOT_CHANGED_REMOTE;
       break;
     }
     let done = true;

@@ -63,6 +63,7 @@ import {
   handlePoolId,
   handleStripe,
   pageSlot,
+  uncharge,
 } from './handle';
 import {
   REFUSED_CAP,
@@ -198,7 +199,7 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
 
 /** Undoes prepare() for a word that was not published. */
 export function unprepare(word: u32): void {
-  discharge(handlePool(), word);
+  uncharge(handlePool(), word);
   memoryFree(word);
 }
 

@@ -10,7 +10,7 @@
 // Idempotent: a recovery that ends in the middle is started over by the next one. Empty nodes and objects that a
 // dead thread left reachable are taken out on the way.
 
-import { N_NODES, N_OBJECTS, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
+import { N_NODES, N_OBJECTS, N_REMOTE, N_SAME_FILLED, N_ZBYTES, countCorrect } from '../memory/counters';
 import { clientAddress, frameDisown, frameEntry, frameOf, frameStamp, framesRebuild } from '../memory/frame';
 import { closeGate, leaveGate, openGate, recoveryIsNeeded, waitForOthers } from '../memory/gate';
 import { ABORT_DAMAGED, ABORT_GATE, abortOperation } from '../memory/host';
@@ -81,6 +81,7 @@ import { zbudForget, zbudMark, zbudRelist, zbudUnmark } from '../pam/zbud';
 import { zvMark } from '../pam/zv';
 import { zvRebuild } from '../pam/zv-rebuild';
 import { retirePool } from './client-counters';
+import { isRemote } from './handle';
 import { OBJECT_LIVE, O_NEXT, O_PAGES, O_PLACE, O_ROOT, placeOf } from './object';
 import { poolAddress } from './pool';
 import { LEAF_ENTRIES, TREE_LEVEL_MAX, clearBit, leafCapacity, nodeLevel, setBit } from './node';
@@ -167,7 +168,7 @@ function settlePools(): void {
     memory.fill(pool + P_DOOMED_OBJECTS, 0, ROOTS << 2);
     store<u32>(pool + P_DOOMED, 0);
     if (load<u32>(pool + P_STATE) == POOL_LIVE) continue;
-    countHeld(pool, 0, 0, 0, 0); // what was not freed yet was not counted down
+    countHeld(pool, 0, 0, 0, 0, 0); // what was not freed yet was not counted down
     retirePool(pool, load<u32>(pool + P_CLIENT));
     atomic.store<u32>(load<u32>(H_POOL_TABLE) + (id << 3), 0);
   }
@@ -200,6 +201,7 @@ let markedObjects: i64 = 0;
 let markedNodes: i64 = 0;
 let markedBytes: i64 = 0;
 let markedFilled: i64 = 0;
+let markedRemote: i64 = 0;
 let markedPool: u32 = 0;
 let markedRoot: u32 = 0;
 
@@ -208,6 +210,7 @@ function markPool(pool: usize, id: u32): void {
   markedNodes = 0;
   markedBytes = 0;
   markedFilled = 0;
+  markedRemote = 0;
   markedPool = id;
   let all: u32 = 0;
   for (let root: u32 = 0; root < ROOTS; root++) {
@@ -216,18 +219,19 @@ function markPool(pool: usize, id: u32): void {
     store<u32>(pool + P_PAGES + (root << 2), pages);
     all += pages;
   }
-  countHeld(pool, markedObjects, markedNodes, markedBytes, markedFilled);
+  countHeld(pool, markedObjects, markedNodes, markedBytes, markedFilled, markedRemote);
   if ((load<u32>(pool + P_FLAGS) & POOL_PERSISTENT) != 0) {
     store<u32>(H_PERSISTENT_PAGES, load<u32>(H_PERSISTENT_PAGES) + all);
   }
 }
 
 /** Corrects the counts of what a pool holds. */
-function countHeld(pool: usize, objects: i64, nodes: i64, bytes: i64, filled: i64): void {
+function countHeld(pool: usize, objects: i64, nodes: i64, bytes: i64, filled: i64, remote: i64): void {
   countCorrect(pool, N_OBJECTS, objects);
   countCorrect(pool, N_NODES, nodes);
   countCorrect(pool, N_ZBYTES, bytes);
   countCorrect(pool, N_SAME_FILLED, filled);
+  countCorrect(pool, N_REMOTE, remote);
 }
 
 function damagedIf(condition: bool): void {
@@ -336,6 +340,7 @@ function markPage(word: u32): void {
     return;
   }
   markedBytes += memoryBytes(word);
+  if (isRemote(word)) markedRemote++;
   if (tag == TAG_RAW) {
     markCell(descriptor);
     rawMark(descriptor);

@@ -42,6 +42,24 @@ export interface ArenaFunctions {
   pageWriteAt(...args: [...Handle, offset: U32, source: Address, length: U32]): number;
   pageExchange(...args: [...Handle, source: Address, length: U32]): number;
   pageExchanged(): number;
+  pageLook(...args: Handle): number;
+  pageSendAway(
+    ...args: [...Handle, word: U32, version: U32, length: U32, sum: U32, record: Address, bytes: U32]
+  ): number;
+  pageBringHome(
+    ...args: [
+      ...Handle,
+      word: U32,
+      version: U32,
+      codec: U32,
+      length: U32,
+      sum: U32,
+      source: Address,
+      bytes: U32,
+    ]
+  ): number;
+  pageForget(...args: [...Handle, word: U32, version: U32]): number;
+  orphanNext(): number;
   rangePut(...args: [...Handle, source: Address, pages: U32, from: U32]): void;
   rangeGet(...args: [...Handle, target: Address, pages: U32, from: U32, mode: U32]): void;
   rangeDone(): number;
@@ -127,6 +145,9 @@ const LAYOUT_NAMES = [
   'H_LOCK_TIMEOUT_MS',
   'H_LOCK_WAITS',
   'H_MAGIC',
+  'H_ORPHANS_LOST',
+  'H_ORPHANS_PUT',
+  'H_ORPHANS_TAKEN',
   'H_PERSISTENT_LIMIT_PAGES',
   'H_POOLS_MAX',
   'H_POOL_TABLE',

@@ -7,3 +7,11 @@ export { OID_BYTES, Oid } from './oid.ts';
 export type { PutOutcome } from './outcome.ts';
 export { Pool } from './pool.ts';
 export type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
+export {
+  type Look,
+  RECORD_BYTES_MAX,
+  RemotePages,
+  type StoredCodec,
+  type StoredPage,
+  takeOrphans,
+} from './remote-pages.ts';

@@ -40,7 +40,14 @@ const REFUSALS: readonly (PutOutcome | undefined)[] = [
   'no-memory',
 ];
 
-export const CODE = { miss: 0, contended: -9, tooShort: -20, damaged: -21, notThere: -22 } as const;
+export const CODE = {
+  miss: 0,
+  contended: -9,
+  tooShort: -20,
+  damaged: -21,
+  notThere: -22,
+  remote: -23,
+} as const;
 
 export function outcomeOf(code: number): PutOutcome {
   if (code > 0) return 'stored';
@@ -52,5 +59,14 @@ export function outcomeOf(code: number): PutOutcome {
       'writeAt: other threads kept changing this page; nothing was changed',
     );
   }
+  if (code === CODE.remote) throw isRemote();
   throw new TmemError('TMEM_ERR_DAMAGED', `the page does not decode to what was put (code ${code})`);
+}
+
+/** A call that cannot wait met a page that is with a peer. */
+export function isRemote(): TmemError {
+  return new TmemError(
+    'TMEM_ERR_REMOTE',
+    'the page is with a peer, and nothing was changed; read it through the node that sent it there',
+  );
 }

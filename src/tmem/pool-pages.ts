@@ -10,8 +10,9 @@ import { TmemError } from '../errors.ts';
 import type { Arenas } from './arenas.ts';
 import { checkBuffer, checkOffset, checkPage, PAGE_BYTES } from './checks.ts';
 import { Oid } from './oid.ts';
-import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
+import { CODE, isRemote, outcomeOf, type PutOutcome } from './outcome.ts';
 import type { ExchangeResult, PoolDescription, PoolKind } from './pool-types.ts';
+import { RemotePages } from './remote-pages.ts';
 
 export const INDEX_MAX = 0xffff_ffff;
 
@@ -133,7 +134,13 @@ export abstract class PoolPages {
     }
   }
 
+  /** The pool's pages for those who move pages between machines. */
+  get remotePages(): RemotePages {
+    return new RemotePages(this.arenas, this.ids);
+  }
+
   protected failedGet(code: number, index: number, out: Uint8Array): never {
+    if (code === CODE.remote) throw isRemote();
     if (code === CODE.tooShort) {
       throw new TmemError(
         'TMEM_ERR_PAGE_LENGTH',

@@ -154,6 +154,7 @@ export const POOL_COUNTERS = [
     "Pages that moved to the pool's demoteTo pool when it went over its limit.",
     'None: the hot level works. Near put_stored with few succ_gets: the hot level is too small or useless.',
   ),
+  gauge('remote_pages', 'pages', 'Pages that are with a peer; they count among the pages.', 'None.'),
 ] as const;
 
 export type PoolCounterName = (typeof POOL_COUNTERS)[number]['name'];

@@ -62,6 +62,7 @@ const CONTENT = [
   'same_filled_pages',
   'bytes_in',
   'checksum_failures',
+  'remote_pages',
 ] as const satisfies readonly PoolCounterName[];
 
 /** What reclaim and demotion did to the pages of a pool. */
