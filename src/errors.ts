@@ -161,6 +161,18 @@ export const ERROR_CODES = {
     meaning: 'A call that cannot wait met a page that is with a peer; nothing was changed.',
     advice: 'Read it through the node that sent it there.',
   },
+  TMEM_ERR_PEERS_AWAY: {
+    meaning: 'A page is with peers, and none that has it answers now.',
+    advice: 'Try again when they are back; tmem peers says which are away.',
+  },
+  TMEM_ERR_PAGE_LOST: {
+    meaning: 'A persistent page was with peers, and every one that had it has lost its memory.',
+    advice: 'Write the page anew or flush it; keep more replicas, or one on the local disk.',
+  },
+  TMEM_ERR_PEER: {
+    meaning: 'A peer, or the engine that stands for peers, is not what it should be.',
+    advice: 'The message says what is wrong: name, certificate, version, or settings.',
+  },
   TMEM_ERR_PLATFORM: {
     meaning: 'This machine or this Node.js cannot run the store.',
     advice: 'The message names what is missing; see "What works where" in the README.',

@@ -4,11 +4,14 @@ export {
   ERROR_CODES,
   type ExchangeResult,
   type Handle,
+  type Look,
   OID_BYTES,
   Oid,
   PAGE_BYTES,
   type PoolKind,
   type PutOutcome,
+  RECORD_BYTES_MAX,
+  type StoredCodec,
   TmemError,
   type TmemErrorCode,
 } from '../tmem/index.ts';
@@ -19,6 +22,7 @@ export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { type Draft, open, openDraft, openForLooking } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
+export type { PageFetcher } from './page-fetcher.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
 export type { Room } from './room.ts';

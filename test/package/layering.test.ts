@@ -17,6 +17,7 @@ const srcLayers = [
   ['src/zcache'],
   frontEnds,
   ['src/nbd'],
+  ['src/ramster'],
   ['src/serve'],
   ['src/cli'],
 ];
@@ -26,7 +27,11 @@ const arenaLayers = [['arena/memory'], ['arena/codec'], ['arena/pam'], ['arena/t
 const packageUsers: Record<string, readonly string[]> = {
   commander: ['src/cli'],
   koffi: ['src/arena'],
-  valibot: ['src/zcache', 'src/serve', 'src/cli'],
+  valibot: ['src/zcache', 'src/ramster', 'src/serve', 'src/cli'],
+  msgpackr: ['src/ramster'],
+  ioredis: ['src/ramster'],
+  '@nats-io/transport-node': ['src/ramster'],
+  '@peculiar/x509': ['src/cli'],
 };
 
 const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/');
@@ -75,7 +80,7 @@ describe('the arena', () => {
 });
 
 describe('the sources', () => {
-  test('import only downwards: cli, serve, nbd, front ends, zcache, tmem, arena', () => {
+  test('import only downwards: cli, serve, ramster, nbd, front ends, zcache, tmem, arena', () => {
     expect(upward(srcFiles, srcLayers)).toEqual([]);
   });
 

@@ -1,0 +1,20 @@
+/**
+ * The asynchronous face of pages that are with peers. A front end that may wait is given one (src/ramster has it): when a
+ * local call says that a page is away (TMEM_ERR_REMOTE), the front end asks for it here and tries again.
+ */
+
+import type { Oid } from '../tmem/index.ts';
+import type { ClientPool } from './pool.ts';
+
+export interface PageFetcher {
+  /**
+   * Brings a page home.
+   *
+   * Resolves to 'local' when the handle holds no remote page any more: it is here, or was an ephemeral one that is gone;
+   * ask the store again. When there is no room here, the page itself is the answer and stays where it was.
+   *
+   * @throws TmemError TMEM_ERR_PEERS_AWAY: no peer that has it answers now; it may work later.
+   *   TMEM_ERR_PAGE_LOST: a persistent page that no peer has any more
+   */
+  fetch(pool: ClientPool, oid: Oid, index: number): Promise<'local' | Uint8Array>;
+}
