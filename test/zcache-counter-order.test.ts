@@ -38,6 +38,7 @@ const POOL_CELLS: Record<string, PoolCounterName> = {
   N_CHECKSUM_FAILURES: 'checksum_failures',
   N_EVICTED: 'evicted_zpages',
   N_DEMOTED: 'demoted_pages',
+  N_REMOTE: 'remote_pages',
 };
 
 const CLIENT_CELLS: Record<string, ClientCounterName> = {

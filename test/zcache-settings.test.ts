@@ -219,6 +219,7 @@ describe('client and pool options', () => {
     [{ kind: 'ephemeral', demoteTo: {} }, /demoteTo: needs limit.*demoteTo: needs pam 'raw'/],
     [{ kind: 'ephemeral', demoteTo: 'cold', limit: 1 }, /demoteTo: got "cold", allowed is a pool/],
     [{ kind: 'ephemeral', pam: 'raw', codec: 'lz4' }, /codec: none with pam 'raw'/],
+    [{ kind: 'ephemeral', pam: 'zbud', codec: 'none' }, /codec: 'none' needs pam 'zv'/],
     [{ kind: 'ephemeral', precompressed: true }, /precompressed: not supported, the store compresses/],
     [{ kind: 'ephemeral', pageSize: 8192 }, /pageSize: not supported/],
   ])('pool options %j cannot be', (options, message) => {
@@ -242,6 +243,10 @@ describe('client and pool options', () => {
     });
     expect(poolDefaults({ kind: 'ephemeral' }, settings)).toEqual({ codec: 'lzo', pam: 'zv' });
     expect(poolDefaults({ kind: 'persistent' }, settings)).toEqual({ codec: 'lzo', pam: 'zbud' });
+    expect(poolDefaults({ kind: 'persistent', codec: 'none' }, settings)).toEqual({
+      codec: 'none',
+      pam: 'zv',
+    });
     expect(poolDefaults({ kind: 'persistent', codec: 'lz4', pam: 'raw' }, settings)).toEqual({
       codec: 'lz4',
       pam: 'raw',

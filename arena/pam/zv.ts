@@ -44,6 +44,9 @@ import {
   ZV_HEAP_BYTES,
 } from './zv-heap';
 
+/** Most stored bytes of a block that fits a frame: 4080. A longer one may need two that are adjacent. */
+export const ZV_ALONE_MAX: u32 = FRAME_SIZE - DESCRIPTOR_BYTES;
+
 /** Prepares a control area of ZV_HEAP_BYTES; `kind` is KIND_ZV_EPH or KIND_ZV_PERS. */
 export function zvFormat(heap: usize, client: u32, kind: u32): void {
   memory.fill(heap, 0, ZV_HEAP_BYTES);
@@ -53,7 +56,7 @@ export function zvFormat(heap: usize, client: u32, kind: u32): void {
 /**
  * Room for a page of `stored` bytes (1 to 4096). Returns the address of its descriptor, 0 when there is no frame
  * for it (frameTakeFailure says why). Word 0 holds the stored bytes, the object is 0; zvDescribe and then
- * describeObject fill in the rest. Above 4080 bytes a block may need two adjacent frames, and is refused when the
+ * describeObject fill in the rest. Above ZV_ALONE_MAX bytes a block may need two adjacent frames, and is refused when the
  * two it could have are not; keep such a page in a raw frame then.
  */
 export function zvAlloc(heap: usize, stored: u32): usize {

@@ -57,7 +57,10 @@ export function encodedFill(length: u32): u32 {
   return ((byte * 0x0101010101010101) & short) == (encValue & short) ? fillWord(<u32>byte, length) : 0;
 }
 
-/** `bytesMax`: more compressed bytes than this count as incompressible. A raw page is only looked at. */
+/**
+ * `bytesMax`: more compressed bytes than this count as incompressible. A page of a raw pool, and one that is not to be
+ * compressed (CODEC_RAW), is only looked at.
+ */
 export function encode(source: usize, length: u32, codec: u32, pam: u32, bytesMax: u32): void {
   mustHoldNoLock();
   const scan = scanPage(source, length);
@@ -75,6 +78,7 @@ export function encode(source: usize, length: u32, codec: u32, pam: u32, bytesMa
     encBytes = 8;
     return;
   }
+  if (codec == CODEC_RAW) return;
   const packed = slotAddress() + S_PACKED;
   const table = slotAddress() + S_TABLE;
   encData = packed;

@@ -40,6 +40,7 @@ import { lock, unlock } from '../memory/lock';
 import { CODEC_FILL, CODEC_RAW } from '../pam/descriptor';
 import { memoryAlloc, memoryAllocFill, memoryBytes, memoryData, memoryFree, zvHeap } from '../pam/pam';
 import { ZBUD_MAX_BYTES } from '../pam/zbud';
+import { ZV_ALONE_MAX } from '../pam/zv';
 import { zvMeanBytes } from '../pam/zv-statistics';
 import { TAG_CELL, TAG_FILL, tagOf } from '../memory/word';
 import { commit } from '../memory/commit';
@@ -163,12 +164,12 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
   let data = encodedData();
   if (bytes == 0) {
     if (load<u32>(H_STORE_INCOMPRESSIBLE) == 0) return fail(REFUSED_POOR);
-    pam = PAM_RAW;
     bytes = length;
     codec = CODEC_RAW;
     data = source;
   }
-  if (pam == PAM_ZV && codec != CODEC_FILL && tooPoorOnTheMean(bytes)) return fail(REFUSED_MEAN_POOR);
+  if (codec == CODEC_RAW) pam = memoryOfWhole(pool, bytes);
+  else if (pam == PAM_ZV && codec != CODEC_FILL && tooPoorOnTheMean(bytes)) return fail(REFUSED_MEAN_POOR);
   if (!reserveLimit(index)) return fail(REFUSED_LIMIT);
   let word: u32 = codec == CODEC_FILL ? encodedFill(length) : 0;
   for (let tries = 0; word == 0; tries++) {
@@ -195,6 +196,12 @@ export function prepare(index: u32, source: usize, length: u32): u32 {
   if (codec != CODEC_FILL) memory.copy(memoryData(word), data, bytes);
   charge(pool, word);
   return word;
+}
+
+/** Where bytes are kept as they came: in zv if the pool compresses nothing, else in a frame of their own. */
+export function memoryOfWhole(pool: usize, bytes: u32): u32 {
+  const compressesNothing = load<u32>(pool + P_CODEC) == CODEC_RAW && load<u32>(pool + P_PAM) == PAM_ZV;
+  return compressesNothing && bytes <= ZV_ALONE_MAX ? PAM_ZV : PAM_RAW;
 }
 
 /** Undoes prepare() for a word that was not published. */

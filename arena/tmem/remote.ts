@@ -11,7 +11,17 @@
 // the caller knows that its remote copy is wanted no more. All else that takes a record out of the index leaves it with
 // the orphans (memory/orphans.ts).
 
-import { PAM_RAW, PAM_ZBUD, PAM_ZV, P_PAM, S_ARGUMENTS, S_OUT, S_PACKED, S_PAGE } from '../memory/layout';
+import {
+  H_PERSISTENT_LIMIT_PAGES,
+  H_PERSISTENT_PAGES,
+  PAM_ZBUD,
+  PAM_ZV,
+  P_PAM,
+  S_ARGUMENTS,
+  S_OUT,
+  S_PACKED,
+  S_PAGE,
+} from '../memory/layout';
 import { lock, unlock } from '../memory/lock';
 import { RECORD_BYTES_MAX } from '../memory/orphans';
 import { slotAddress } from '../memory/slot';
@@ -38,7 +48,7 @@ import {
 } from './handle';
 import { DAMAGED, MISS, REFUSED_NO_FRAME, STORED } from './outcome';
 import { EXPECTED, NOT_CHANGED_MOVED, PUBLISHED, publish, replacedWord } from './publish';
-import { isFrozen, publishRefusal } from './put';
+import { isFrozen, memoryOfWhole, publishRefusal } from './put';
 import { reclaimForTake } from './reclaim';
 import { emptiedFree, nodesChanged } from './reserve';
 
@@ -119,7 +129,8 @@ export function bringHome(
   if (!decodeFrom(source, bytes, codec, length, sum, slotAddress() + S_PAGE)) return DAMAGED;
   if (isFrozen()) return REFUSED_NO_FRAME;
   let pam = load<u32>(handlePool() + P_PAM);
-  if (codec == CODEC_RAW || (pam == PAM_ZBUD && bytes > ZBUD_MAX_BYTES)) pam = codec == CODEC_RAW ? PAM_RAW : PAM_ZV;
+  if (codec == CODEC_RAW) pam = memoryOfWhole(handlePool(), bytes);
+  else if (pam == PAM_ZBUD && bytes > ZBUD_MAX_BYTES) pam = PAM_ZV;
   const made = make(pam, bytes, codec, length, sum, index, source);
   return made == 0 ? REFUSED_NO_FRAME : exchangeFor(index, made, word, version);
 }
@@ -151,6 +162,8 @@ function make(pam: u32, bytes: u32, codec: u32, length: u32, sum: u32, index: u3
   }
   memory.copy(memoryData(word), source, bytes);
   charge(handlePool(), word);
+  // As a put counts it: uncharge takes off this word, or the one that it replaces.
+  if (handlePersistent() && load<u32>(H_PERSISTENT_LIMIT_PAGES) != 0) atomic.add<u32>(H_PERSISTENT_PAGES, 1);
   return word;
 }
 

@@ -6,7 +6,7 @@ export { PAGE_BYTES } from './checks.ts';
 export { OID_BYTES, Oid } from './oid.ts';
 export type { PutOutcome } from './outcome.ts';
 export { Pool } from './pool.ts';
-export type { ExchangeResult, Handle, PoolDescription, PoolKind } from './pool-types.ts';
+export type { ExchangeResult, Handle, PoolCodec, PoolDescription, PoolKind } from './pool-types.ts';
 export {
   type Look,
   RECORD_BYTES_MAX,

@@ -11,7 +11,7 @@ import type { Arenas } from './arenas.ts';
 import { checkBuffer, checkOffset, checkPage, PAGE_BYTES } from './checks.ts';
 import { Oid } from './oid.ts';
 import { CODE, isRemote, outcomeOf, type PutOutcome } from './outcome.ts';
-import type { ExchangeResult, PoolDescription, PoolKind } from './pool-types.ts';
+import type { ExchangeResult, PoolCodec, PoolDescription, PoolKind } from './pool-types.ts';
 import { RemotePages } from './remote-pages.ts';
 
 export const INDEX_MAX = 0xffff_ffff;
@@ -25,7 +25,7 @@ const GET_PEEK = 3;
 export abstract class PoolPages {
   readonly name: string;
   readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
+  readonly codec: PoolCodec;
   readonly pam: 'zbud' | 'zv' | 'raw';
   readonly shared: string | null;
   protected readonly arenas: Arenas;

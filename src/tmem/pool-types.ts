@@ -5,6 +5,9 @@ import type { PutOutcome } from './outcome.ts';
 
 export type PoolKind = 'ephemeral' | 'persistent';
 
+/** How a pool compresses; 'none': pages are kept as they are. */
+export type PoolCodec = 'lz4' | 'lzo' | 'none';
+
 /** A page's place: what a walk yields. */
 export interface Handle {
   readonly oid: Oid;
@@ -21,7 +24,7 @@ export interface ExchangeResult {
 export interface PoolDescription {
   readonly name: string;
   readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
+  readonly codec: PoolCodec;
   readonly pam: 'zbud' | 'zv' | 'raw';
   /** UUID of a shared pool, else null. */
   readonly shared: string | null;

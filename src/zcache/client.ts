@@ -24,7 +24,7 @@ import { endClient, hasLiveTwin, isLive } from './twins.ts';
 const FRAME_BYTES = 4096;
 const PERSISTENT = 1;
 const SHARED = 2;
-const CODEC_IDS = { raw: 0, lz4: 1, lzo: 2 } as const;
+const CODEC_IDS = { none: 0, lz4: 1, lzo: 2 } as const;
 const PAM_IDS = { zbud: 0, zv: 1, raw: 2 } as const;
 const TABLE_FULL = -1;
 const NO_MEMORY = -2;
@@ -107,7 +107,7 @@ export class Client {
           this.ids[at],
           length,
           flags,
-          CODEC_IDS[pam === 'raw' ? 'raw' : codec],
+          CODEC_IDS[pam === 'raw' ? 'none' : codec],
           PAM_IDS[pam],
           given.shared === undefined ? 0 : 1,
           given.limit === undefined ? 0 : Math.max(1, Math.floor(given.limit / this.#arenas.all.length)),

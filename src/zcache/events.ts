@@ -73,6 +73,8 @@ export interface TmemEvents {
   'tmem:nbd:refused': { peer: string; reason: string };
   /** Moving cold pages of exports to their files failed as a whole; told once, and again for another reason. */
   'tmem:nbd:write-back-failed': { error: unknown };
+  /** Somebody who connected as a node of the cluster was not let in. `peer`: address; '' if it has gone. */
+  'tmem:ramster:refused': { peer: string; reason: string };
   /** A front end got another backend; `previous` is the old one. */
   'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };
 }
@@ -103,6 +105,7 @@ const CHANNELS = {
   'tmem:nbd:closed': channel('tmem:nbd:closed'),
   'tmem:nbd:refused': channel('tmem:nbd:refused'),
   'tmem:nbd:write-back-failed': channel('tmem:nbd:write-back-failed'),
+  'tmem:ramster:refused': channel('tmem:ramster:refused'),
   'tmem:backend:replaced': channel('tmem:backend:replaced'),
 } as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
 

@@ -22,7 +22,7 @@ export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { type Draft, open, openDraft, openForLooking } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
-export type { PageFetcher } from './page-fetcher.ts';
+export { isAway, type PageFetcher } from './page-fetcher.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
 export type { Room } from './room.ts';

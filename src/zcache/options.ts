@@ -36,7 +36,11 @@ const UUID_ALLOWED = "a UUID such as 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'";
 const poolSchema = v.object({
   /** Ephemeral pages may vanish at any time; persistent ones stay until they are flushed. */
   kind: choice(['ephemeral', 'persistent']),
-  codec: v.optional(choice(['lz4', 'lzo'])),
+  /**
+   * 'none': pages are kept as they are, in zv blocks of just their size (above 4080 bytes in a frame); for bytes that are
+   * compressed or encrypted already. What the store refuses as badly compressible does not concern such a pool.
+   */
+  codec: v.optional(choice(['lz4', 'lzo', 'none'])),
   /** Where pages live; 'raw' keeps each uncompressed in a frame of its own (a hot level). */
   pam: v.optional(choice(['zbud', 'zv', 'raw'])),
   /** Clients that give the same UUID share the pool, if they were granted it. */
@@ -96,8 +100,9 @@ export function poolOptions<DemoteTo extends object>(options: PoolOptions<Demote
       found.push("limit: needs pam 'raw'; use a client's cap");
     if (pool.limit !== undefined && pool.kind !== 'ephemeral') found.push("limit: needs kind 'ephemeral'");
     if (pool.demoteTo !== undefined && pool.pam !== 'raw') found.push("demoteTo: needs pam 'raw'");
-    if (pool.pam === 'raw' && pool.codec !== undefined)
+    if (pool.pam === 'raw' && pool.codec !== undefined && pool.codec !== 'none')
       found.push("codec: none with pam 'raw', nothing is compressed");
+    if (pool.pam === 'zbud' && pool.codec === 'none') found.push("codec: 'none' needs pam 'zv'");
     return found;
   });
   return {
@@ -114,8 +119,8 @@ function canonicalUuid(uuid: string): string {
 
 /** Codec and memory of a pool that is being created: what was given, else what the store's settings say. */
 export function poolDefaults(pool: PoolSettings, settings: StoreSettings) {
-  const pam = pool.pam ?? (pool.kind === 'ephemeral' ? settings.ephemeralPam : settings.persistentPam);
-  return { codec: pool.codec ?? settings.codec, pam };
+  const usual = pool.kind === 'ephemeral' ? settings.ephemeralPam : settings.persistentPam;
+  return { codec: pool.codec ?? settings.codec, pam: pool.pam ?? (pool.codec === 'none' ? 'zv' : usual) };
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for

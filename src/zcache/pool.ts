@@ -1,13 +1,13 @@
 /** A pool as a client of the host holds it: the core's operations, with settings, sharing and statistics. */
 
-import type { Arenas } from '../tmem/index.ts';
+import type { Arenas, PoolCodec } from '../tmem/index.ts';
 import { Pool, type PoolDescription, TmemError } from '../tmem/index.ts';
 import type { Client } from './client.ts';
 import { publish } from './events.ts';
 import { rawPool } from './raw.ts';
 import { type PoolStatistics, poolStatistics } from './statistics.ts';
 
-const CODEC_IDS = { lz4: 1, lzo: 2 } as const;
+const CODEC_IDS = { none: 0, lz4: 1, lzo: 2 } as const;
 /** Steps of freeing a destroyed pool's pages between two turns of the event loop: some 100 us. */
 const DRAIN_STEPS = 256;
 const DRAIN_PAUSE_MS = 1;
@@ -43,13 +43,14 @@ export class ClientPool extends Pool {
   }
 
   /** Codec of pages put from now on, in all threads; pages that are there keep theirs and stay readable. */
-  setCodec(codec: 'lz4' | 'lzo'): void {
+  setCodec(codec: PoolCodec): void {
     this.checkUsable();
     const id = CODEC_IDS[codec];
-    if (id === undefined || this.pam === 'raw') {
+    const isPossible = codec === 'none' ? this.pam !== 'zbud' : this.pam !== 'raw';
+    if (id === undefined || !isPossible) {
       throw new TmemError(
         'TMEM_ERR_SETTING',
-        `codec: got ${String(codec)}, allowed are lz4 and lzo, in pools that compress`,
+        `codec: got ${String(codec)}, allowed are lz4 and lzo except with pam 'raw', and none except with pam 'zbud'`,
       );
     }
     for (const [at, arena] of this.arenas.all.entries()) {

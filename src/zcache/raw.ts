@@ -20,7 +20,7 @@ const ID_MASK = 0xffff;
 const POOL_LIVE = 1;
 const FLAG_PERSISTENT = 1;
 const FLAG_SHARED = 2;
-const CODECS = ['lz4', 'lz4', 'lzo'] as const;
+const CODECS = ['none', 'lz4', 'lzo'] as const;
 const PAMS = ['zbud', 'zv', 'raw'] as const;
 
 /** An entry of the pool or client table: its frame's address (0 = empty) and its name in the arena. */

@@ -9,6 +9,7 @@
  *   client = its frames and memories    + the sum of its pools   + what destroyed pools left
  */
 
+import type { PoolCodec } from '../tmem/index.ts';
 import {
   CLIENT_COUNTERS,
   CLIENT_HISTOGRAMS,
@@ -37,7 +38,7 @@ export interface RawPool {
   readonly name: string;
   readonly client: string;
   readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
+  readonly codec: PoolCodec;
   readonly pam: 'zbud' | 'zv' | 'raw';
   /** The UUID of a shared pool, else null. */
   readonly shared: string | null;
@@ -80,7 +81,7 @@ export interface PoolStatistics extends PoolGroups {
   readonly name: string;
   readonly client: string;
   readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
+  readonly codec: PoolCodec;
   readonly pam: 'zbud' | 'zv' | 'raw';
   readonly shared: string | null;
 }

@@ -23,9 +23,11 @@ const ALLOCATIONS_MAX = 200;
 const POOLS: Record<string, Omit<PoolOptions, 'demoteTo'>> = {
   'ephemeral zbud': { kind: 'ephemeral', pam: 'zbud' },
   'ephemeral zv': { kind: 'ephemeral', pam: 'zv' },
+  'ephemeral without a codec': { kind: 'ephemeral', codec: 'none' },
   'ephemeral raw': { kind: 'ephemeral', pam: 'raw' },
   'persistent zbud': { kind: 'persistent', pam: 'zbud' },
   'persistent zv': { kind: 'persistent', pam: 'zv' },
+  'persistent without a codec': { kind: 'persistent', codec: 'none' },
   'persistent raw': { kind: 'persistent', pam: 'raw' },
 };
 

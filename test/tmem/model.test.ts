@@ -20,6 +20,8 @@ const POOLS = [
   { kind: 'persistent', pam: 'zbud', codec: 'lzo' },
   { kind: 'persistent', pam: 'raw' },
   { kind: 'persistent', pam: 'zv', codec: 'lzo', shared: UUIDS[1] },
+  { kind: 'ephemeral', codec: 'none' },
+  { kind: 'persistent', pam: 'zv', codec: 'none' },
 ] as const;
 
 function benchOn(small: SmallStore, client: Client, tight: boolean): Bench {

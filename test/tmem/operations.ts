@@ -267,8 +267,11 @@ function ofPool(
       getRange(bench, model, op);
       break;
     case 'setCodec':
-      if (pool.pam === 'raw') expectCode('TMEM_ERR_SETTING', () => pool.setCodec(op.codec));
-      else pool.setCodec(op.codec);
+      if (pool.pam === (op.codec === 'none' ? 'zbud' : 'raw')) {
+        expectCode('TMEM_ERR_SETTING', () => pool.setCodec(op.codec));
+      } else {
+        pool.setCodec(op.codec);
+      }
       break;
     case 'walk':
       model.checkWalk();

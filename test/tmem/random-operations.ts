@@ -81,7 +81,7 @@ const operation = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant('setCodec' as const),
       ...handle,
-      codec: fc.constantFrom('lz4' as const, 'lzo' as const),
+      codec: fc.constantFrom('lz4' as const, 'lzo' as const, 'none' as const),
     }),
   },
   {

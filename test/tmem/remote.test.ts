@@ -166,6 +166,28 @@ test('an ephemeral record that is evicted is a miss, and an orphan', () => {
   expect(orphans().length).toBe(10);
 });
 
+test('the limit of persistent pages counts a page once, wherever it is', () => {
+  const { store, pool, remote } = newPool({ persistentLimitPercent: 1 });
+  const most = Math.floor(store.settings.memory / 4096 / 100);
+  const fill = () => {
+    let stored = 0;
+    while (pool.put(oid, stored, text(stored)) === 'stored') stored++;
+    return stored;
+  };
+  const pages = fill();
+  expect(pages).toBeLessThanOrEqual(most + 1);
+  for (let round = 0; round < 2 * pages; round++) {
+    const away = sendAway(pool, round % pages, round);
+    expect(pool.put(oid, 5000, text(1))).toBe('over-limit');
+    expect(remote.bringHome(oid, round % pages, remote.look(oid, round % pages) as Remote, away)).toBe(
+      'stored',
+    );
+    expect(pool.put(oid, 5000, text(1))).toBe('over-limit');
+  }
+  expect(pool.flush()).toBe(pages);
+  expect(fill()).toBe(pages);
+});
+
 test('any mix of all that is what a map and a set of copies far away would do', () => {
   const operation = fc.record({
     what: fc.constantFrom('put', 'flush', 'send', 'home', 'forget', 'again', 'get'),

@@ -96,9 +96,11 @@ function fullStore(options: Record<string, unknown> = {}): Store {
   const shared = a.pool('shared', { kind: 'persistent', shared: uuid });
   const bare = a.pool('bare', { kind: 'ephemeral', pam: 'raw', limit: 16 });
   shared.grant(b);
+  const opaque = a.pool('opaque', { kind: 'persistent', codec: 'none' });
   a.pool('empty', { kind: 'ephemeral' });
   putPages(spill, 300);
   putPages(shared, 50, 2);
+  putPages(opaque, 40, 5);
   putPages(cold, 100, 3);
   putPages(hot, 30, 4);
   putPages(bare, 16);
@@ -124,7 +126,7 @@ test('without ephemeral pages their pools come back empty', async () => {
   const { store: again, pages } = await filled(await bytesOf(store, false));
   using _ = again;
   expect(describeAll(again)).toEqual(describeAll(store));
-  const persistent = contentOf(store).filter((line) => / (spill|shared) /.test(line));
+  const persistent = contentOf(store).filter((line) => / (spill|shared|opaque) /.test(line));
   expect(contentOf(again)).toEqual(persistent);
   expect(pages).toBe(persistent.length);
 });

@@ -124,7 +124,10 @@ export const smallSaved: Saved = {
         ...{ name: 'cache', kind: 'ephemeral', pam: 'zbud', codec: 'lzo', client: 1, granted: [0] },
         shared: 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6',
       }),
-      pool({ name: 'hot', kind: 'ephemeral', pam: 'raw', client: 1, limitPages: 10, demoteTo: 1 }),
+      pool({
+        ...{ name: 'hot', kind: 'ephemeral', pam: 'raw', codec: 'none' },
+        ...{ client: 1, limitPages: 10, demoteTo: 1 },
+      }),
     ],
   },
   pages: [
@@ -159,7 +162,7 @@ function poolIn(clients: number): fc.Arbitrary<SavedPool> {
     .record({
       client: fc.nat(clients - 1),
       kind: fc.constantFrom('ephemeral', 'persistent'),
-      codec: fc.constantFrom('lz4', 'lzo'),
+      codec: fc.constantFrom('lz4', 'lzo', 'none'),
       pam: fc.constantFrom('zbud', 'zv', 'raw'),
       shared: fc.option(fc.uuid()),
       granted: fc.uniqueArray(fc.nat(clients - 1), { maxLength: 4 }),
@@ -168,6 +171,8 @@ function poolIn(clients: number): fc.Arbitrary<SavedPool> {
     .map((about) =>
       pool({
         ...about,
+        codec:
+          about.pam === 'raw' ? 'none' : about.pam === 'zbud' && about.codec === 'none' ? 'lzo' : about.codec,
         granted: about.shared === null ? [] : about.granted.sort((a, b) => a - b),
         limitPages: about.pam === 'raw' && about.kind === 'ephemeral' ? about.limitPages : null,
       }),

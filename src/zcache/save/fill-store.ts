@@ -61,7 +61,7 @@ function createPools(saved: readonly SavedPool[], clients: readonly Client[]): C
   const pools: ClientPool[] = [];
   for (const { client, name, kind, pam, codec, shared, limitPages, demoteTo, granted } of saved) {
     const pool = clients[client].pool(name, {
-      ...{ kind, pam, codec: pam === 'raw' ? undefined : codec },
+      ...{ kind, pam, codec },
       shared: shared ?? undefined,
       limit: limitPages ?? undefined,
       demoteTo: demoteTo === null ? undefined : pools[demoteTo],

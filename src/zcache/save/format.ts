@@ -9,7 +9,7 @@
  */
 
 import { TmemError } from '../../errors.ts';
-import type { Oid } from '../../tmem/index.ts';
+import type { Oid, PoolCodec } from '../../tmem/index.ts';
 import type { PoolKind } from '../statistics.ts';
 
 /** As PNG's: a first byte above 127, and line ends of both kinds, tell of a transfer that took it for text. */
@@ -54,7 +54,7 @@ export interface SavedPool {
   readonly client: number;
   readonly name: string;
   readonly kind: PoolKind;
-  readonly codec: 'lz4' | 'lzo';
+  readonly codec: PoolCodec;
   readonly pam: 'zbud' | 'zv' | 'raw';
   readonly shared: string | null;
   /** Positions of the clients that may join besides the owner, ascending; only of shared pools. */

@@ -27,7 +27,7 @@ const UUID_BYTES = 16;
 
 /** By their number in the file. */
 const KINDS = ['ephemeral', 'persistent'] as const;
-const CODECS = ['lz4', 'lzo'] as const;
+const CODECS = ['lz4', 'lzo', 'none'] as const;
 const PAMS = ['zbud', 'zv', 'raw'] as const;
 
 type Head = Omit<SavedStore, 'clients' | 'pools'> & { readonly clients: number; readonly pools: number };
@@ -102,7 +102,8 @@ export function encodePool(pool: SavedPool): Buffer {
   const name = Buffer.from(pool.name, 'utf8');
   const head = Buffer.alloc(16);
   head.writeUInt8(KINDS.indexOf(pool.kind), 0);
-  head.writeUInt8(CODECS.indexOf(pool.codec), 1);
+  // Of no meaning in raw pools: 0, as it always was.
+  head.writeUInt8(pool.pam === 'raw' ? 0 : CODECS.indexOf(pool.codec), 1);
   head.writeUInt8(PAMS.indexOf(pool.pam), 2);
   head.writeUInt8(pool.shared === null ? 0 : 1, 3);
   head.writeUInt32LE(pool.limitPages ?? 0, 4);
@@ -119,8 +120,9 @@ export function encodePool(pool: SavedPool): Buffer {
 /** Pool number `number` of a store of so many clients. */
 export function decodePool(cursor: Cursor, number: number, clients: number): SavedPool {
   const kind = oneOf(KINDS, cursor.u8());
-  const codec = oneOf(CODECS, cursor.u8());
+  const written = oneOf(CODECS, cursor.u8());
   const pam = oneOf(PAMS, cursor.u8());
+  const codec = pam === 'raw' ? 'none' : written;
   const isShared = flagsOf(cursor.u8(), 1) === 1;
   const limit = cursor.u32();
   const target = cursor.u16();
@@ -142,7 +144,7 @@ export function decodePool(cursor: Cursor, number: number, clients: number): Sav
     poolOptions({
       kind,
       pam,
-      codec: pam === 'raw' ? undefined : codec,
+      codec,
       limit: limitPages ?? undefined,
       demoteTo: demoteTo === null ? undefined : {},
     }),
