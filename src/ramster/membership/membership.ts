@@ -33,6 +33,8 @@ export interface Membership {
   readonly detectionMs: number;
   /** What is wrong with the membership itself, in words; undefined: nothing. */
   readonly problem: string | undefined;
+  /** Everybody who may ever be a member, as far as known: where to find a node that has pages of ours. */
+  known(): Iterable<Pick<Member, 'name' | 'address'>>;
   /**
    * Begins. `status` is asked whenever this node tells of itself; `changed` is called with all members after any change.
    * Called once.

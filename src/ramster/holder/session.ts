@@ -1,0 +1,209 @@
+/**
+ * A session: one connection that an owner opened, on which it asks and this node answers. Nothing is believed: the first
+ * message has to be a hello that fits, every frame is checked, and what makes no sense ends the connection with a reason.
+ */
+
+import type { PoolKind } from '../../zcache/index.ts';
+import type { ForeignPages, Owner } from '../local/foreign-pages.ts';
+import type { NodeStatus } from '../membership/membership.ts';
+import { memoryNumber } from '../place.ts';
+import type { Channel } from '../transport/transport.ts';
+import { decodeFrame, type Frame, type MessageType } from '../wire/frame.ts';
+import {
+  decodeDestroyPool,
+  decodeFree,
+  decodeGet,
+  decodeHello,
+  decodeList,
+  decodePing,
+  decodePut,
+  encodeGetReply,
+  encodeHelloReply,
+  encodeListReply,
+  encodePingReply,
+  encodeRefusal,
+  encodeStatus,
+  type Hello,
+  LIST_MOST,
+} from '../wire/messages.ts';
+
+/** Why a hello is refused: a stable word, and what to do about it. */
+export interface HelloRefusal {
+  readonly code: 'cluster' | 'version' | 'name' | 'duplicate';
+  readonly message: string;
+}
+
+/** What a session needs of the holder. */
+export interface SessionHost {
+  readonly foreign: ForeignPages;
+  /** Refuses a hello, or takes the session in. */
+  admit(session: Session, hello: Hello): HelloRefusal | undefined;
+  /** What answers a hello that was let in. */
+  greeting(): Parameters<typeof encodeHelloReply>[1];
+  status(): NodeStatus;
+  /** The owner was heard of. */
+  heard(owner: Owner): void;
+  ended(session: Session, reason: string): void;
+}
+
+/** Pages of a list, and the steps it takes to find some in pools that were emptied. */
+const EMPTY_STEPS_MAX = 64;
+
+export class Session {
+  readonly channel: Channel;
+  readonly #host: SessionHost;
+  readonly #now: () => number;
+  #owner: Owner | undefined;
+  #hello: Hello | undefined;
+  #heardMs: number;
+  /** Where a list goes on; the owner has its number. */
+  #cursor: { readonly number: number; readonly value: unknown } = { number: 0, value: undefined };
+
+  constructor(host: SessionHost, channel: Channel, now: () => number) {
+    this.#host = host;
+    this.channel = channel;
+    this.#now = now;
+    this.#heardMs = now();
+  }
+
+  /** Begins to answer. */
+  start(): void {
+    this.channel.listen({
+      frame: (bytes) => this.#onFrame(bytes),
+      closed: (reason) => this.#host.ended(this, reason),
+    });
+  }
+
+  /** Undefined: it has not said who it is. */
+  get owner(): Owner | undefined {
+    return this.#owner;
+  }
+
+  /** This start of the owner. */
+  get instance(): Uint8Array | undefined {
+    return this.#hello?.instance;
+  }
+
+  /** Milliseconds since anything was heard. */
+  get silentMs(): number {
+    return this.#now() - this.#heardMs;
+  }
+
+  #onFrame(bytes: Uint8Array): void {
+    this.#heardMs = this.#now();
+    try {
+      const frame = decodeFrame(bytes);
+      if (frame.isReply) throw new Error('it answers where it should ask');
+      if (this.#owner === undefined) this.#onHello(frame);
+      else this.#onRequest(frame, this.#owner);
+    } catch (error) {
+      this.channel.close(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #onHello(frame: Frame): void {
+    if (frame.type !== 'hello') throw new Error(`its first message is '${frame.type}', not 'hello'`);
+    const hello = decodeHello(frame.body);
+    const refusal = this.#host.admit(this, hello);
+    if (refusal !== undefined) {
+      this.channel.send(...encodeRefusal('hello', frame.request, refusal));
+      this.channel.close(`refused: ${refusal.message}`);
+      return;
+    }
+    this.#hello = hello;
+    this.#owner = { name: hello.name, memory: memoryNumber(hello.memory) };
+    this.#host.heard(this.#owner);
+    this.channel.send(...encodeHelloReply(frame.request, this.#host.greeting()));
+  }
+
+  #onRequest(frame: Frame, owner: Owner): void {
+    this.#host.heard(owner);
+    this.channel.send(...this.#answer(frame, owner));
+  }
+
+  #answer(frame: Frame, owner: Owner): Uint8Array[] {
+    const { type, request, body } = frame;
+    const { foreign } = this.#host;
+    switch (type) {
+      case 'ping':
+        decodePing(body);
+        return encodePingReply(request, this.#host.status());
+      case 'put': {
+        const { pool, kind, id, bytes } = decodePut(body);
+        return this.#tried(type, request, () => {
+          const outcome = this.#put(owner, pool, kind, id, bytes);
+          return encodeStatus(type, request, outcome === 'stored' ? 'ok' : outcome);
+        });
+      }
+      case 'get': {
+        const { pool, id, free } = decodeGet(body);
+        return this.#tried(type, request, () => {
+          const page = foreign.get(owner, pool, id, free);
+          return page === undefined ? encodeStatus(type, request, 'miss') : encodeGetReply(request, page);
+        });
+      }
+      case 'free': {
+        const { pages } = decodeFree(body);
+        return this.#tried(type, request, () => {
+          for (const { pool, id } of pages) foreign.free(owner, pool, id);
+          return encodeStatus(type, request, 'ok');
+        });
+      }
+      case 'destroyPool': {
+        const { pool } = decodeDestroyPool(body);
+        return this.#tried(type, request, () => {
+          foreign.destroyPool(owner, pool);
+          return encodeStatus(type, request, 'ok');
+        });
+      }
+      case 'list': {
+        const { cursor } = decodeList(body);
+        return this.#tried(type, request, () => this.#list(request, owner, cursor));
+      }
+      case 'hello':
+        throw new Error('it says hello twice');
+    }
+  }
+
+  /** Any failure of this node's store is 'busy': the owner tries again, or elsewhere. */
+  #tried(type: MessageType, request: number, answer: () => Uint8Array[]): Uint8Array[] {
+    try {
+      return answer();
+    } catch {
+      return encodeStatus(type, request, 'busy');
+    }
+  }
+
+  #put(
+    owner: Owner,
+    pool: number,
+    kind: PoolKind,
+    id: number,
+    bytes: Uint8Array,
+  ): 'stored' | 'full' | 'kind' | 'draining' {
+    return this.#host.status().draining ? 'draining' : this.#host.foreign.put(owner, pool, kind, id, bytes);
+  }
+
+  #list(request: number, owner: Owner, cursor: Uint8Array | undefined): Uint8Array[] {
+    const { foreign } = this.#host;
+    let value: unknown;
+    if (cursor !== undefined) {
+      // One list at a time: whoever begins another one has given up the first.
+      if (cursor.length !== 4 || Buffer.from(cursor).readUInt32LE(0) !== this.#cursor.number) {
+        return encodeStatus('list', request, 'miss');
+      }
+      value = this.#cursor.value;
+    }
+    let batch = foreign.list(owner, value, LIST_MOST);
+    for (let i = 0; i < EMPTY_STEPS_MAX && batch.pages.length === 0 && batch.next !== undefined; i++) {
+      batch = foreign.list(owner, batch.next, LIST_MOST);
+    }
+    this.#cursor = { number: (this.#cursor.number + 1) >>> 0, value: batch.next };
+    let next: Uint8Array | undefined;
+    if (batch.next !== undefined) {
+      next = Buffer.alloc(4);
+      (next as Buffer).writeUInt32LE(this.#cursor.number, 0);
+    }
+    return encodeListReply(request, { pages: batch.pages.slice(0, LIST_MOST), next });
+  }
+}

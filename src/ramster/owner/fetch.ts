@@ -1,0 +1,228 @@
+/**
+ * Fetch: gets a page that is away. A copy is got and kept, brought home ("localify"), and only then all copies are freed,
+ * so an answer that is lost loses nothing. Without room here the page goes to the caller and stays where it is; an
+ * ephemeral one is then gone, as after any get.
+ *
+ * A second get of a handle waits for the first one. Holders are asked the quickest first, the next one as well when there
+ * is no answer within hedgeMs; a copy that is not what was sent (seal, length, checksum) counts as none.
+ */
+
+import { TmemError } from '../../zcache/index.ts';
+import type { PageRef, RemoteLook, StoredBytes } from '../local/local-pages.ts';
+import type { Place } from '../place.ts';
+import { decodeRecord, encodeRecord, type RemoteRecord } from '../record.ts';
+import type { RemoteStore } from '../remote-store/remote-store.ts';
+import { keyOf, type OwnerParts, sleep } from './parts.ts';
+
+/** Times that a handle which changes under a fetch is looked at anew. */
+const ROUNDS_MAX = 16;
+/** How often it is looked whether a holder is reachable again. */
+const AWAY_LOOK_MS = 50;
+
+export type Fetched = 'local' | Uint8Array;
+
+/** What was found out about a copy. */
+type Found = { readonly stored: StoredBytes } | 'nowhere' | 'unknown';
+
+export class Fetch {
+  readonly #parts: OwnerParts;
+  readonly #underWay = new Map<string, Promise<Fetched>>();
+
+  constructor(parts: OwnerParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * 'local': the handle holds no remote page any more. Else the page itself: there was no room for it here.
+   *
+   * @throws TmemError TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST, TMEM_ERR_DAMAGED
+   */
+  fetch(page: PageRef): Promise<Fetched> {
+    const key = keyOf(page);
+    const before = this.#underWay.get(key);
+    if (before !== undefined) return before;
+    const fetched = this.#fetch(page).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, fetched);
+    return fetched;
+  }
+
+  async #fetch(page: PageRef): Promise<Fetched> {
+    const { local } = this.#parts;
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const found = local.look(page);
+      if (found?.kind !== 'remote') return 'local';
+      const record = readRecord(found);
+      if (record.lost) throw pageLost();
+      const copy = await this.#find(page, found, record);
+      if (copy === 'changed') continue;
+      if (copy === 'unknown' && record.kind === 'persistent') throw peersAway();
+      const done =
+        typeof copy === 'string'
+          ? this.#missing(page, found, record)
+          : this.#arrived(page, found, record, copy.stored);
+      if (done !== 'again') return done;
+    }
+    throw new TmemError(
+      'TMEM_ERR_BUSY',
+      'a page that is with a peer was changed again and again during a get',
+    );
+  }
+
+  /** A copy came: home with it. */
+  #arrived(page: PageRef, found: RemoteLook, record: RemoteRecord, stored: StoredBytes): Fetched | 'again' {
+    const { local, releases, statistics } = this.#parts;
+    const outcome = local.bringHome(page, found, stored);
+    if (outcome === 'gone' || outcome === 'damaged') return 'again';
+    const isPersistent = record.kind === 'persistent';
+    if (outcome === 'stored') {
+      releases.add(record.pool, record.id, record.places);
+      if (isPersistent) statistics.remote_pers_pages--;
+      this.#countGet(isPersistent, true);
+      return 'local';
+    }
+    const bytes = local.decode(found, stored);
+    const now = local.look(page);
+    const isSame = now?.kind === 'remote' && now.word === found.word && now.version === found.version;
+    if (bytes === undefined || !isSame) return 'again';
+    if (!isPersistent) {
+      if (!local.forget(page, found)) return 'again';
+      releases.add(record.pool, record.id, record.places);
+    }
+    this.#countGet(isPersistent, true);
+    return bytes;
+  }
+
+  /** No holder has it, or (ephemeral pages) none answers. */
+  #missing(page: PageRef, found: RemoteLook, record: RemoteRecord): 'local' | 'again' {
+    const { local, releases, statistics, lost } = this.#parts;
+    if (record.kind === 'ephemeral') {
+      if (!local.forget(page, found)) return 'again';
+      releases.add(record.pool, record.id, record.places);
+      this.#countGet(false, false);
+      return 'local';
+    }
+    if (local.sendAway(page, found, encodeRecord({ ...record, lost: true, places: [] })) !== 'stored') {
+      return 'again';
+    }
+    statistics.pages_lost++;
+    statistics.remote_pers_pages--;
+    this.#countGet(true, false);
+    lost(page);
+    throw pageLost();
+  }
+
+  #countGet(persistent: boolean, succeeded: boolean): void {
+    const { statistics } = this.#parts;
+    if (persistent) statistics[succeeded ? 'remote_pers_pages_succ_get' : 'remote_pers_pages_unsucc_get']++;
+    else statistics[succeeded ? 'remote_eph_pages_succ_get' : 'remote_eph_pages_unsucc_get']++;
+  }
+
+  /** Asks until there is a copy, or it is clear that there is none, or patience ends. */
+  async #find(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Found | 'changed'> {
+    const { clock, settings, local } = this.#parts;
+    const endMs = clock.now() + settings.patienceMs;
+    for (;;) {
+      const copy = await this.ask(page, found, record);
+      if (copy !== 'unknown' || record.kind === 'ephemeral' || clock.now() >= endMs) return copy;
+      await sleep(clock, Math.min(AWAY_LOOK_MS, Math.max(1, endMs - clock.now())));
+      const now = local.look(page);
+      // Nobody waits for a page that was put anew.
+      if (now?.kind !== 'remote' || now.word !== found.word || now.version !== found.version)
+        return 'changed';
+    }
+  }
+
+  /** Asks all places once: the quickest first, the others when it does not answer soon or has nothing. */
+  ask(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Found> {
+    const { clock, settings, stores } = this.#parts;
+    const places = record.places.filter((place) => stores.health(place) !== 'gone');
+    if (places.length === 0) return Promise.resolve('nowhere');
+    const reachable = this.#reachable(places);
+    // Those that are away may have a copy.
+    let unknown = reachable.length < places.length;
+    if (reachable.length === 0) return Promise.resolve('unknown');
+    return new Promise((resolve) => {
+      let next = 0;
+      let open = 0;
+      let isDone = false;
+      const end = (result: Found): void => {
+        isDone = true;
+        hedge.cancel();
+        resolve(result);
+      };
+      const askNext = (): void => {
+        const store = reachable[next++];
+        if (isDone || store === undefined) return;
+        open++;
+        hedge.cancel();
+        hedge = clock.after(settings.hedgeMs, askNext);
+        void this.#askOne(store, page, found, record).then((answer) => {
+          open--;
+          if (isDone) return;
+          if (typeof answer !== 'string') return end(answer);
+          unknown ||= answer === 'unknown';
+          if (next < reachable.length) askNext();
+          else if (open === 0) end(unknown ? 'unknown' : 'nowhere');
+        });
+      };
+      let hedge = clock.after(0, () => {});
+      askNext();
+    });
+  }
+
+  async #askOne(store: RemoteStore, page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Found> {
+    const { memory } = store;
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = await store.get(record.pool, record.id, false);
+    } catch {
+      return 'unknown';
+    }
+    // A miss of a store that came back empty meanwhile says nothing that is not known from its memory.
+    if (bytes === undefined) return store.memory === memory ? 'nowhere' : 'unknown';
+    const stored = this.open(page, found, record, bytes);
+    return stored === undefined ? 'nowhere' : { stored };
+  }
+
+  /** The stored bytes of a copy; undefined: it is not what was sent. */
+  open(page: PageRef, found: RemoteLook, record: RemoteRecord, copy: Uint8Array): StoredBytes | undefined {
+    const { local, sealer } = this.#parts;
+    if (copy.length !== record.bytes) return undefined;
+    const bytes =
+      record.tag === undefined ? copy : sealer.open(page, record.id, { bytes: copy, tag: record.tag });
+    if (bytes === undefined) return undefined;
+    const stored = { codec: record.codec, bytes };
+    // What is sealed was authenticated; of other bytes only the page's checksum tells.
+    return record.tag !== undefined || local.decode(found, stored) !== undefined ? stored : undefined;
+  }
+
+  #reachable(places: readonly Place[]): RemoteStore[] {
+    const { stores } = this.#parts;
+    const rank = ({ state, latencyMs }: RemoteStore): number => (state === 'up' ? 0 : 1e9) + latencyMs;
+    return places
+      .filter((place) => stores.health(place) !== 'away')
+      .map(({ node }) => stores.byNode(node))
+      .filter((store) => store !== undefined)
+      .sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+export function readRecord({ record }: RemoteLook): RemoteRecord {
+  const read = decodeRecord(record);
+  if (read !== undefined) return read;
+  throw new TmemError('TMEM_ERR_DAMAGED', 'the record of a page that is away cannot be read');
+}
+
+function pageLost(): TmemError {
+  return new TmemError(
+    'TMEM_ERR_PAGE_LOST',
+    'every peer that had this page has lost its memory; write the page anew, or flush it',
+  );
+}
+
+function peersAway(): TmemError {
+  return new TmemError(
+    'TMEM_ERR_PEERS_AWAY',
+    'no peer that has this page answers now; try again when they are back (tmem peers)',
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * The owner's side of a node: sends pages away, gets them back, and looks after the copies.
+ *
+ *   every tick       orphans are taken, copies freed, pressure looked at
+ *   every interval   pages come home (repatriate)
+ *   when needed      a survey of all records, and what follows from it: repairs, sweeps, links to keep
+ */
+
+import type { Timer } from '../clock.ts';
+import type { PageRef } from '../local/local-pages.ts';
+import { decodeRecord } from '../record.ts';
+import { Fetch, type Fetched } from './fetch.ts';
+import { type OwnerParts, sleep } from './parts.ts';
+import { Remotify } from './remotify.ts';
+import { Repair } from './repair.ts';
+import { QUIET_INTERVALS, Repatriate } from './repatriate.ts';
+import { Resting } from './resting.ts';
+import { type Survey, survey } from './survey.ts';
+import { sweep } from './sweep.ts';
+
+/** Records taken from the ring of orphans at a time, and times in one tick: all of the ring. */
+const ORPHANS_MOST = 512;
+/** Pages repaired at a time. */
+const REPAIRS_UNDER_WAY_MAX = 16;
+/** Between surveys that found work which could not be finished. */
+const AGAIN_MS = 2000;
+/** Steps of a drain: pages brought home before it is looked at what is left. */
+const DRAIN_STEP_PAGES = 4096;
+const DRAIN_PAUSE_MS = 100;
+
+export interface OwnerOptions extends OwnerParts {
+  /** These nodes hold pages; a survey found that no other does. */
+  readonly holders: (nodes: ReadonlySet<number>) => void;
+}
+
+export class Owner {
+  readonly #options: OwnerOptions;
+  readonly #fetch: Fetch;
+  readonly #remotify: Remotify;
+  readonly #repair: Repair;
+  readonly #repatriate: Repatriate;
+  readonly #startedMs: number;
+  #timers: Timer[] = [];
+  #surveyAtMs: number;
+  #sweepWanted = true;
+  #surveying = false;
+  #draining = false;
+  #stopped = false;
+
+  constructor(options: OwnerOptions) {
+    this.#options = options;
+    const resting = new Resting(options.clock, QUIET_INTERVALS * options.settings.homeIntervalMs);
+    this.#fetch = new Fetch(options);
+    this.#remotify = new Remotify(options, resting);
+    this.#repair = new Repair(options, this.#fetch);
+    this.#repatriate = new Repatriate(options, this.#fetch, resting);
+    this.#startedMs = options.clock.now();
+    this.#surveyAtMs = this.#startedMs;
+  }
+
+  start(): void {
+    this.#tick();
+    this.#homeInterval();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#remotify.stop();
+    this.#repatriate.stop();
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** As Fetch.fetch. */
+  fetch(page: PageRef): Promise<Fetched> {
+    return this.#fetch.fetch(page);
+  }
+
+  /** Sends one page now, pressure or not. */
+  send(page: PageRef): Promise<'sent' | 'stays'> {
+    return this.#remotify.send(page);
+  }
+
+  /** Something about holders changed: copies may be too few, or there may be some that nobody names. */
+  surveyWithin(delayMs: number, alsoSweep: boolean): void {
+    this.#sweepWanted ||= alsoSweep;
+    this.#surveyAtMs = Math.min(this.#surveyAtMs, this.#options.clock.now() + delayMs);
+  }
+
+  /** Brings everything home; how many pages are away still when there is no more room, or `untilMs` has come. */
+  async drain(untilMs: number): Promise<number> {
+    const { clock, local, statistics } = this.#options;
+    this.#draining = true;
+    const goOn = (): boolean => !this.#stopped && clock.now() < untilMs && local.room().freeBytes > 0;
+    while (goOn() && statistics.remote_pers_pages > 0) {
+      const brought = await this.#repatriate.bring(DRAIN_STEP_PAGES, goOn);
+      if (brought === 0) await sleep(clock, DRAIN_PAUSE_MS);
+    }
+    while (!this.#options.releases.isEmpty && clock.now() < untilMs && !this.#stopped) {
+      await sleep(clock, DRAIN_PAUSE_MS);
+    }
+    return statistics.remote_pers_pages;
+  }
+
+  readonly #tick = (): void => {
+    const { clock, settings, releases } = this.#options;
+    this.#after(settings.tickMs, this.#tick);
+    this.#takeOrphans();
+    this.#takeDestroyedPools();
+    releases.step();
+    if (releases.takeDropped()) this.surveyWithin(AGAIN_MS, true);
+    if (!this.#draining) this.#remotify.step();
+    if (!this.#surveying && clock.now() >= this.#surveyAtMs) {
+      this.#surveying = true;
+      this.#surveyAtMs = clock.now() + settings.sweepIntervalMs;
+      void this.#survey().finally(() => {
+        this.#surveying = false;
+      });
+    }
+  };
+
+  readonly #homeInterval = (): void => {
+    const { settings } = this.#options;
+    const again = (): void => this.#after(settings.homeIntervalMs, this.#homeInterval);
+    if (this.#draining) again();
+    else void this.#repatriate.step().finally(again);
+  };
+
+  #after(delayMs: number, task: () => void): void {
+    if (this.#stopped) return;
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers = this.#timers.filter((each) => each !== timer);
+      if (!this.#stopped) task();
+    });
+    this.#timers.push(timer);
+  }
+
+  /** What puts and flushes took out of the index: its copies are wanted no more. */
+  #takeOrphans(): void {
+    const { local, releases, statistics } = this.#options;
+    const taken = local.takeOrphans(ORPHANS_MOST);
+    for (const bytes of taken) {
+      const record = decodeRecord(bytes);
+      if (record === undefined) continue;
+      if (record.kind === 'persistent' && !record.lost) statistics.remote_pers_pages--;
+      releases.add(record.pool, record.id, record.places);
+    }
+    // A ring that was full may have overflowed.
+    if (taken.length === ORPHANS_MOST) this.surveyWithin(AGAIN_MS, true);
+  }
+
+  #takeDestroyedPools(): void {
+    const { local, statistics } = this.#options;
+    for (const pool of local.takeDestroyedPools()) {
+      for (const store of this.#options.stores.reachable()) {
+        store.destroyPool(pool).then(
+          () => {
+            statistics.remote_objects_flushed++;
+          },
+          () => {
+            statistics.remote_object_flushes_failed++;
+            this.surveyWithin(AGAIN_MS, true);
+          },
+        );
+      }
+    }
+  }
+
+  async #survey(): Promise<void> {
+    const { statistics, holders } = this.#options;
+    const isSweep = this.#sweepWanted;
+    this.#sweepWanted = false;
+    let found: Survey | undefined;
+    try {
+      found = await survey(this.#options);
+      statistics.remote_pers_pages = found.persistentPages;
+      statistics.replicas_short = found.shortPages;
+      holders(found.nodes);
+      const isWhole = await this.#repairAll(found);
+      const isSwept = !isSweep || (await this.#sweepAll(found));
+      if (!isWhole || !isSwept) this.surveyWithin(AGAIN_MS, !isSwept);
+    } catch {
+      // The store was busy, or is being closed; nothing is lost by looking later.
+      this.surveyWithin(AGAIN_MS, isSweep);
+    } finally {
+      found?.end();
+    }
+  }
+
+  /** False: something is left to be done. */
+  async #repairAll({ repairs }: Survey): Promise<boolean> {
+    const { clock, settings, statistics } = this.#options;
+    if (repairs.length === 0) return true;
+    // Just started, this node knows of nobody: that is no reason to make copies.
+    if (clock.now() - this.#startedMs < settings.downMs + settings.repairDelayMs) return false;
+    let short = 0;
+    for (let at = 0; at < repairs.length && !this.#stopped; at += REPAIRS_UNDER_WAY_MAX) {
+      const batch = repairs.slice(at, at + REPAIRS_UNDER_WAY_MAX);
+      const outcomes = await Promise.all(batch.map((page) => this.#repair.repair(page)));
+      short += outcomes.filter((outcome) => outcome === 'short').length;
+    }
+    statistics.replicas_short = short;
+    return short === 0;
+  }
+
+  async #sweepAll(found: Survey): Promise<boolean> {
+    let isDone = true;
+    for (const store of this.#options.stores.reachable()) {
+      if (this.#stopped) break;
+      isDone = (await sweep(this.#options, store, found)) && isDone;
+    }
+    return isDone;
+  }
+}

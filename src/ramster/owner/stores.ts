@@ -1,0 +1,69 @@
+/** The remote stores that a node has: its peers, as far as it has links to them, and engines that stand for peers. */
+
+import type { Link } from '../peer/link.ts';
+import type { Links } from '../peer/links.ts';
+import type { Place } from '../place.ts';
+import { PeerStore } from '../remote-store/peer-store.ts';
+import type { RemoteStore } from '../remote-store/remote-store.ts';
+
+/** What is known of the copy at a place. 'away': nothing now. */
+export type PlaceHealth = 'good' | 'leaving' | 'away' | 'gone';
+
+export class RemoteStores {
+  readonly #links: Links;
+  readonly #engines: readonly RemoteStore[];
+  readonly #peers = new WeakMap<Link, PeerStore>();
+
+  /** @param engines - stores that are no peers, such as a Redis or the own disk */
+  constructor(links: Links, engines: readonly RemoteStore[]) {
+    this.#links = links;
+    this.#engines = engines;
+  }
+
+  /** The own disk, when copies are kept there. */
+  get disk(): RemoteStore | undefined {
+    return this.#engines.find(({ node }) => node === 0);
+  }
+
+  /** All outside this node that new pages may go to. */
+  candidates(): RemoteStore[] {
+    return this.#all().filter(
+      ({ node, state, draining, memory, freeBytes }) =>
+        node !== 0 && state === 'up' && !draining && memory !== undefined && freeBytes > 0,
+    );
+  }
+
+  /** All that can be asked now. */
+  reachable(): RemoteStore[] {
+    return this.#all().filter(({ state, memory }) => state === 'up' && memory !== undefined);
+  }
+
+  /** The store of a node, whatever memory it has now. */
+  byNode(node: number): RemoteStore | undefined {
+    const engine = this.#engines.find((each) => each.node === node);
+    if (engine !== undefined) return engine;
+    const link = this.#links.byNode(node);
+    return link && this.#peer(link);
+  }
+
+  health({ node, memory }: Place): PlaceHealth {
+    const store = this.byNode(node);
+    if (store?.memory === undefined) return 'away';
+    if (store.memory !== memory) return 'gone';
+    if (store.state === 'down') return 'away';
+    return store.draining ? 'leaving' : 'good';
+  }
+
+  #all(): RemoteStore[] {
+    return [...this.#engines, ...Array.from(this.#links, (link) => this.#peer(link))];
+  }
+
+  #peer(link: Link): PeerStore {
+    let peer = this.#peers.get(link);
+    if (peer === undefined) {
+      peer = new PeerStore(link);
+      this.#peers.set(link, peer);
+    }
+    return peer;
+  }
+}

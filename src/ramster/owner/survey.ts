@@ -1,0 +1,102 @@
+/**
+ * Survey: one walk through all records, in small steps. It finds which copies are named at which place, how many persistent
+ * pages are away, and which of them have too few copies.
+ */
+
+import type { PageRef } from '../local/local-pages.ts';
+import type { PageId } from '../page-id.ts';
+import { decodeRecord, type RemoteRecord } from '../record.ts';
+import { type OwnerParts, sleep } from './parts.ts';
+
+/** Records of a step: well under a millisecond. */
+const STEP_RECORDS = 256;
+/** Pages to be repaired that are remembered; another survey finds the rest. */
+const REPAIRS_MAX = 65_536;
+
+export interface Survey {
+  /** Copies with ids below this were decided before the survey began. */
+  readonly below: PageId;
+  /** Ids that may lie where no record named them, or were moved since. */
+  readonly unsettled: ReadonlySet<PageId>;
+  /** Sorted ids of the copies named at a place (`placeKey`). */
+  readonly named: ReadonlyMap<string, Float64Array>;
+  /** Numbers of the nodes that hold pages. */
+  readonly nodes: ReadonlySet<number>;
+  /** Persistent pages that are away. */
+  readonly persistentPages: number;
+  /** Pages with a place that is not good. */
+  readonly repairs: readonly PageRef[];
+  /** Persistent pages with fewer good copies than they should have. */
+  readonly shortPages: number;
+  /** To be called when the survey is not used any more. */
+  end(): void;
+}
+
+export function placeKey(node: number, memory: number): string {
+  return `${node}/${memory}`;
+}
+
+/** Whether a sorted list has an id. */
+export function hasId(ids: Float64Array | undefined, id: PageId): boolean {
+  if (ids === undefined) return false;
+  let low = 0;
+  let high = ids.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ids[middle] as number) < id) low = middle + 1;
+    else high = middle;
+  }
+  return ids[low] === id;
+}
+
+export async function survey(parts: OwnerParts): Promise<Survey> {
+  const { local, clock, ids, unsettled } = parts;
+  const below = ids.next;
+  const seen = unsettled.watch();
+  const named = new Map<string, number[]>();
+  const nodes = new Set<number>();
+  const repairs: PageRef[] = [];
+  let persistentPages = 0;
+  let shortPages = 0;
+  let cursor: unknown;
+  try {
+    do {
+      const batch = local.records(cursor, STEP_RECORDS);
+      for (const { page, record: bytes } of batch.pages) {
+        const record = decodeRecord(bytes);
+        if (record === undefined || record.lost) continue;
+        if (record.kind === 'persistent') persistentPages++;
+        for (const { node, memory } of record.places) {
+          nodes.add(node);
+          const key = placeKey(node, memory);
+          const list = named.get(key);
+          if (list === undefined) named.set(key, [record.id]);
+          else list.push(record.id);
+        }
+        const need = needOf(parts, record);
+        if (need !== 'none' && repairs.length < REPAIRS_MAX) repairs.push(page);
+        if (need === 'short') shortPages++;
+      }
+      cursor = batch.next;
+      if (cursor !== undefined) await sleep(clock, 0);
+    } while (cursor !== undefined);
+  } catch (error) {
+    unsettled.unwatch(seen);
+    throw error;
+  }
+  const sorted = new Map([...named].map(([key, list]) => [key, Float64Array.from(list).sort()]));
+  return {
+    ...{ below, unsettled: seen, named: sorted, nodes, persistentPages, repairs, shortPages },
+    end: () => unsettled.unwatch(seen),
+  };
+}
+
+/** 'short': too few good copies. 'move': enough, but some holder leaves. Ephemeral pages are never copied anew. */
+export function needOf({ stores, settings }: OwnerParts, record: RemoteRecord): 'none' | 'short' | 'move' {
+  if (record.kind === 'ephemeral') return 'none';
+  const health = record.places.map((place) => stores.health(place));
+  const good = health.filter((each) => each === 'good').length;
+  const leaving = health.filter((each) => each === 'leaving').length;
+  if (good >= settings.replicas) return 'none';
+  return good + leaving >= settings.replicas ? 'move' : 'short';
+}

@@ -1,0 +1,114 @@
+/**
+ * The links of a node, by the peer's name. A link is kept for as long as there is a reason:
+ *
+ *   watched   the membership wants its heartbeats
+ *   partner   the node may send pages there
+ *   holds     the peer may hold pages of this node
+ */
+
+import type { LinkLiveness, Liveness } from '../membership/liveness.ts';
+import { nodeNumber } from '../place.ts';
+import { Link, type LinkOptions } from './link.ts';
+
+/** Why a link is kept. */
+export type LinkReason = 'watched' | 'partner' | 'holds';
+
+interface Entry {
+  readonly link: Link;
+  readonly node: number;
+  readonly reasons: Set<LinkReason>;
+}
+
+export class Links implements LinkLiveness {
+  readonly #options: Omit<LinkOptions, 'name' | 'address' | 'changed'>;
+  readonly #entries = new Map<string, Entry>();
+  readonly #byNode = new Map<number, Entry>();
+  readonly #listeners: ((name: string, liveness: Liveness) => void)[] = [];
+
+  constructor(options: Omit<LinkOptions, 'name' | 'address' | 'changed'>) {
+    this.#options = options;
+  }
+
+  watch(name: string, address: string): void {
+    this.keep(name, address, 'watched');
+  }
+
+  unwatch(name: string): void {
+    this.letGo(name, 'watched');
+  }
+
+  holdsPages(name: string): boolean {
+    return this.has(name, 'holds');
+  }
+
+  has(name: string, reason: LinkReason): boolean {
+    return this.#entries.get(name)?.reasons.has(reason) === true;
+  }
+
+  /** Names of the peers that are kept for this reason. */
+  namesOf(reason: LinkReason): string[] {
+    return [...this.#entries].filter(([, { reasons }]) => reasons.has(reason)).map(([name]) => name);
+  }
+
+  onChange(listener: (name: string, liveness: Liveness) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  get(name: string): Link | undefined {
+    return this.#entries.get(name)?.link;
+  }
+
+  byNode(node: number): Link | undefined {
+    return this.#byNode.get(node)?.link;
+  }
+
+  *[Symbol.iterator](): Iterator<Link> {
+    for (const { link } of this.#entries.values()) yield link;
+  }
+
+  stop(): void {
+    for (const { link } of this.#entries.values()) link.stop();
+    this.#entries.clear();
+    this.#byNode.clear();
+  }
+
+  /** Opens a link, or keeps the one there is for this reason as well. */
+  keep(name: string, address: string, reason: LinkReason): void {
+    let entry = this.#entries.get(name);
+    if (entry !== undefined && entry.link.address !== address) {
+      // The peer is somewhere else now.
+      entry.link.stop();
+      this.#entries.delete(name);
+      const moved = entry;
+      entry = this.#make(name, address);
+      for (const each of moved.reasons) entry.reasons.add(each);
+    }
+    entry ??= this.#make(name, address);
+    entry.reasons.add(reason);
+  }
+
+  #make(name: string, address: string): Entry {
+    const link = new Link({ ...this.#options, name, address, changed: this.#changed });
+    const entry: Entry = { link, node: nodeNumber(name), reasons: new Set() };
+    this.#entries.set(name, entry);
+    this.#byNode.set(entry.node, entry);
+    link.start();
+    return entry;
+  }
+
+  /** The link ends when no other reason is left. */
+  letGo(name: string, reason: LinkReason): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.reasons.delete(reason);
+    if (entry.reasons.size > 0) return;
+    this.#entries.delete(name);
+    this.#byNode.delete(entry.node);
+    entry.link.stop();
+  }
+
+  readonly #changed = (link: Link): void => {
+    const { freeBytes, draining } = link.status;
+    for (const listener of this.#listeners) listener(link.name, { state: link.state, freeBytes, draining });
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * Requests to one peer: numbered, many under way at a time, each with an end. A request that is not answered within the
+ * deadline fails, also one that had to wait for its turn; an answer that comes later is nobody's and is dropped.
+ *
+ * All have the same time to live, so the first that was asked is the first to expire.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { RemoteError } from '../remote-store/remote-store.ts';
+import type { Channel } from '../transport/transport.ts';
+import type { Frame } from '../wire/frame.ts';
+
+/** Under way at a time: 256 pages are 1 MiB at most, which bounds what either side has to buffer. */
+const UNDER_WAY_MAX = 256;
+/** Waiting for their turn; more are told at once that the peer is too slow. */
+const WAITING_MAX = 4096;
+const REQUEST_MAX = 0xffff_ffff;
+
+interface Pending {
+  readonly request: number;
+  readonly askedMs: number;
+  readonly encode: (request: number) => Uint8Array[];
+  readonly receive: (frame: Frame) => void;
+  readonly fail: (error: RemoteError) => void;
+}
+
+export class Requests {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #answered: (roundTripMs: number) => void;
+  /** By number, in the order asked; the first `#sent` of them are under way. */
+  readonly #pending = new Map<number, Pending>();
+  readonly #waiting: Pending[] = [];
+  #underWay = 0;
+  #last = 0;
+  #channel: Channel | undefined;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, timeoutMs: number, answered: (roundTripMs: number) => void = () => {}) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#answered = answered;
+  }
+
+  /** Asks on this channel from now on. */
+  open(channel: Channel): void {
+    this.#channel = channel;
+  }
+
+  /** Fails what is under way; nothing can be asked until the next `open`. */
+  close(reason: string): void {
+    this.#channel = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const failed = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#waiting.length = 0;
+    this.#underWay = 0;
+    for (const { fail } of failed) fail(new RemoteError(reason));
+  }
+
+  /**
+   * Asks. `receive` sees the answer while it is valid, and makes of it what the promise resolves to.
+   *
+   * @throws RemoteError (as a rejection): not connected, too many waiting, no answer in time, or not one that can be read
+   */
+  ask<Result>(encode: (request: number) => Uint8Array[], receive: (frame: Frame) => Result): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#channel === undefined) return reject(new RemoteError('not connected'));
+      if (this.#waiting.length >= WAITING_MAX)
+        return reject(new RemoteError('too many requests are waiting'));
+      const pending: Pending = {
+        request: this.#number(),
+        askedMs: this.#clock.now(),
+        encode,
+        receive: (frame) => {
+          try {
+            resolve(receive(frame));
+          } catch (error) {
+            reject(error);
+          }
+        },
+        fail: reject,
+      };
+      this.#pending.set(pending.request, pending);
+      if (this.#underWay < UNDER_WAY_MAX) this.#send(pending);
+      else this.#waiting.push(pending);
+      this.#timer ??= this.#clock.after(this.#timeoutMs, this.#expire);
+    });
+  }
+
+  /** Gives an answer to who waits for it. False: nobody does (any more). */
+  answer(frame: Frame): boolean {
+    const pending = this.#pending.get(frame.request);
+    if (pending === undefined) return false;
+    this.#pending.delete(frame.request);
+    this.#underWay--;
+    this.#answered(this.#clock.now() - pending.askedMs);
+    pending.receive(frame);
+    this.#sendWaiting();
+    return true;
+  }
+
+  #number(): number {
+    do this.#last = this.#last === REQUEST_MAX ? 1 : this.#last + 1;
+    while (this.#pending.has(this.#last));
+    return this.#last;
+  }
+
+  #send(pending: Pending): void {
+    this.#underWay++;
+    this.#channel?.send(...pending.encode(pending.request));
+  }
+
+  #sendWaiting(): void {
+    while (this.#underWay < UNDER_WAY_MAX) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      if (this.#pending.has(next.request)) this.#send(next);
+    }
+  }
+
+  readonly #expire = (): void => {
+    this.#timer = undefined;
+    const now = this.#clock.now();
+    const late: Pending[] = [];
+    for (const pending of this.#pending.values()) {
+      if (now - pending.askedMs < this.#timeoutMs) break;
+      late.push(pending);
+    }
+    const waiting = new Set(this.#waiting);
+    for (const pending of late) {
+      this.#pending.delete(pending.request);
+      if (!waiting.has(pending)) this.#underWay--;
+    }
+    const first = this.#pending.values().next().value;
+    if (first !== undefined) {
+      this.#timer = this.#clock.after(Math.max(1, first.askedMs + this.#timeoutMs - now), this.#expire);
+    }
+    for (const { fail } of late) fail(new RemoteError(`no answer within ${this.#timeoutMs} ms`));
+    this.#sendWaiting();
+  };
+}
