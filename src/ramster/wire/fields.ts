@@ -33,8 +33,9 @@ export function writeU64(into: Buffer, at: number, value: number, what: string):
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new WireError(`${what} is ${value}, no whole number from 0 to 2^53 - 1`);
   }
-  into.writeUInt32LE(value % 2 ** 32, at);
-  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
+  const low = value >>> 0;
+  into.writeUInt32LE(low, at);
+  into.writeUInt32LE((value - low) / 2 ** 32, at + 4);
 }
 
 export function readId(bytes: Uint8Array, at: number): PageId {

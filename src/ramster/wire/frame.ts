@@ -117,7 +117,8 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const status = STATUSES[bytes[7]!];
   if (status === undefined) throw new WireError(`unknown status ${bytes[7]}`);
   if (!isReply && status !== 'ok') throw new WireError(`a request with status ${bytes[7]}; it must be 0`);
-  const body = bytes.subarray(HEAD_BYTES);
+  // Never a Buffer, whose slice would not copy.
+  const body = new Uint8Array(bytes.buffer, bytes.byteOffset + HEAD_BYTES, length - HEAD_BYTES);
   if (crc32(body) !== readU32(bytes, 12)) throw new WireError(`checksum of a frame (${type}) is wrong`);
   return { type, isReply, status, request: readU32(bytes, 8), body };
 }

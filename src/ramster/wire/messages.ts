@@ -235,8 +235,10 @@ function writeHeld(first: Buffer, pages: readonly HeldPage[]): void {
 }
 
 function readHeld(body: Uint8Array, count: number): HeldPage[] {
-  return Array.from({ length: count }, (_, i) => {
-    const at = HELD_HEAD_BYTES + i * HELD_BYTES;
-    return { pool: readU32(body, at), id: readId(body, at + 4) };
-  });
+  const pages: HeldPage[] = [];
+  const end = HELD_HEAD_BYTES + count * HELD_BYTES;
+  for (let at = HELD_HEAD_BYTES; at < end; at += HELD_BYTES) {
+    pages.push({ pool: readU32(body, at), id: readId(body, at + 4) });
+  }
+  return pages;
 }
