@@ -37,7 +37,8 @@ export interface Transport {
   /**
    * Connects to 'host:port' or 'unix:/path'.
    *
+   * @param name - the node that it must be; another one is refused, where the transport knows by certificates who it is
    * @throws an Error that says why, within `timeoutMs`
    */
-  connect(address: string, timeoutMs: number): Promise<Channel>;
+  connect(address: string, timeoutMs: number, name?: string): Promise<Channel>;
 }
