@@ -12,7 +12,7 @@ const milliseconds = (least: number, most: number) => whole(least, most, 'millis
 /** The longest lease: a week. */
 const LEASE_MAX_MS = 7 * 24 * 3_600_000;
 
-export const nodeSettingsSchema = v.object({
+export const nodeSettingsEntries = {
   /** Nodes of other clusters are refused. */
   cluster: v.optional(
     v.pipe(
@@ -58,17 +58,20 @@ export const nodeSettingsSchema = v.object({
   sweepIntervalMs: v.optional(milliseconds(1000, LEASE_MAX_MS), 600_000),
   /** Pages come home every so often, while there is room. */
   homeIntervalMs: v.optional(milliseconds(100, 3_600_000), 5000),
-});
+};
+
+const nodeSettingsSchema = v.object(nodeSettingsEntries);
 
 export type NodeSettingsInput = v.InferInput<typeof nodeSettingsSchema>;
 export type NodeSettings = Readonly<v.InferOutput<typeof nodeSettingsSchema>>;
 
 /** @throws TmemError TMEM_ERR_SETTING naming each wrong setting, its value and what is allowed */
 export function nodeSettings(input: NodeSettingsInput = {}): NodeSettings {
-  return validate(nodeSettingsSchema, input, 'ramster settings', 'TMEM_ERR_SETTING', contradictions);
+  return validate(nodeSettingsSchema, input, 'ramster settings', 'TMEM_ERR_SETTING', settingsContradictions);
 }
 
-function contradictions(given: NodeSettings): string[] {
+/** Rules between settings. */
+export function settingsContradictions(given: NodeSettings): string[] {
   const found: string[] = [];
   const ordered = (names: readonly (keyof NodeSettings)[]): void => {
     for (const [i, name] of names.slice(1).entries()) {

@@ -75,6 +75,12 @@ export interface TmemEvents {
   'tmem:nbd:write-back-failed': { error: unknown };
   /** Somebody who connected as a node of the cluster was not let in. `peer`: address; '' if it has gone. */
   'tmem:ramster:refused': { peer: string; reason: string };
+  /** A peer is up, late ('suspect') or down; `problem` says why, if it is known. */
+  'tmem:ramster:peer': { name: string; state: 'up' | 'suspect' | 'down'; problem: string | undefined };
+  /** A persistent page that was with peers has no copy any more; gets of it fail until it is put anew or flushed. */
+  'tmem:ramster:lost': { client: string; pool: string; oid: string; index: number };
+  /** An owner was silent for longer than its lease, and its pages were dropped. */
+  'tmem:ramster:lease-ended': { owner: string };
   /** A front end got another backend; `previous` is the old one. */
   'tmem:backend:replaced': { frontEnd: 'cleancache' | 'frontswap'; previous: unknown };
 }
@@ -106,6 +112,9 @@ const CHANNELS = {
   'tmem:nbd:refused': channel('tmem:nbd:refused'),
   'tmem:nbd:write-back-failed': channel('tmem:nbd:write-back-failed'),
   'tmem:ramster:refused': channel('tmem:ramster:refused'),
+  'tmem:ramster:peer': channel('tmem:ramster:peer'),
+  'tmem:ramster:lost': channel('tmem:ramster:lost'),
+  'tmem:ramster:lease-ended': channel('tmem:ramster:lease-ended'),
   'tmem:backend:replaced': channel('tmem:backend:replaced'),
 } as const satisfies Record<TmemEventName, ReturnType<typeof channel>>;
 

@@ -1,0 +1,234 @@
+/**
+ * RAMster on a store: a node whose memory is the store, whose peers are reached over sockets. Started whole or not at all.
+ *
+ *   const ramster = await Ramster.open(store, { name: 'a', listen: ['10.0.0.1:7300'], tls, peers, clients: ['cache'] });
+ *   const length = await ramster.get(pool, oid, index, out);      // wherever the page is
+ *   await ramster.drain(60_000);
+ *   await ramster.close();
+ *
+ * The store stays open when the node closes. Pages that are with peers then stay there, with the records in the store.
+ */
+
+import { randomBytes, randomInt } from 'node:crypto';
+import { type Oid, type PageFetcher, type Pool, publish, type Store, TmemError } from '../zcache/index.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { ArenaForeignPages } from './local/arena-foreign.ts';
+import { ArenaLocalPages } from './local/arena-pages.ts';
+import type { LinkLiveness } from './membership/liveness.ts';
+import type { Membership } from './membership/membership.ts';
+import { StaticMembership } from './membership/static.ts';
+import { type Drained, type PeerView, RamsterNode } from './node.ts';
+import { type CheckedRamsterSettings, type RamsterSettings, ramsterSettings } from './options.ts';
+import type { RemoteStore } from './remote-store/remote-store.ts';
+import { type NodeSettingsInput, nodeSettingsEntries } from './settings.ts';
+import type { RamsterStatistics } from './statistics.ts';
+import type { NodeCertificates } from './transport/identity.ts';
+import { ChannelListener } from './transport/listener.ts';
+import { SocketTransport } from './transport/socket-transport.ts';
+
+/** What this node is for the membership. */
+export interface MembershipContext {
+  readonly name: string;
+  /** Where peers connect, with the ports that were chosen. */
+  readonly addresses: readonly string[];
+  readonly links: LinkLiveness;
+  readonly clock: Clock;
+}
+
+export interface RamsterOptions extends RamsterSettings {
+  /** Who is there, such as `NatsMembership`; the static list `peers` without it. */
+  readonly membership?: (context: MembershipContext) => Membership;
+  /** Stores that are no peers, such as a RedisStore or a DiskStore. */
+  readonly engines?: readonly RemoteStore[];
+}
+
+/** Randomness of a number from 0 to 1: 47 bits. */
+const RANDOM_STEPS = 2 ** 47;
+/** Times that a page may leave between coming home and being read. */
+const GET_ROUNDS_MAX = 8;
+
+export class Ramster {
+  /** For front ends that may wait: SwapDevice, exports, page caches. */
+  readonly fetcher: PageFetcher;
+  readonly #node: RamsterNode;
+  readonly #local: ArenaLocalPages;
+  readonly #listener: ChannelListener;
+  readonly #transport: SocketTransport;
+  readonly #addresses: readonly string[];
+  #closed: Promise<void> | undefined;
+
+  private constructor(parts: {
+    readonly node: RamsterNode;
+    readonly local: ArenaLocalPages;
+    readonly listener: ChannelListener;
+    readonly transport: SocketTransport;
+    readonly addresses: readonly string[];
+  }) {
+    this.#node = parts.node;
+    this.#local = parts.local;
+    this.#listener = parts.listener;
+    this.#transport = parts.transport;
+    this.#addresses = parts.addresses;
+    this.fetcher = {
+      fetch: (pool, oid, index) => parts.node.fetch(parts.local.refOf(pool, oid, index)),
+    };
+  }
+
+  /**
+   * Starts a node on a store. One at a time may run on it.
+   *
+   * @throws TmemError TMEM_ERR_SETTING naming every mistake; TMEM_ERR_DAMAGED if what the store keeps of the node cannot
+   *   be read; the error of node:net that names an address
+   */
+  static async open(store: Store, options: RamsterOptions): Promise<Ramster> {
+    const { membership, engines = [], ...input } = options;
+    const settings = ramsterSettings(input);
+    const clock = systemClock;
+    const undo: (() => void)[] = [];
+    try {
+      const local = new ArenaLocalPages(store, { clients: settings.clients });
+      undo.push(() => local.close());
+      const memoryBytes = local.room().totalBytes;
+      const foreign = new ArenaForeignPages(store, {
+        lendBytes: settings.lendBytes ?? Math.floor(memoryBytes / 2),
+        capBytes: settings.capBytes ?? Math.floor(memoryBytes / 4),
+      });
+      const transport = new SocketTransport({ clock, tls: settings.tls });
+      let node: RamsterNode | undefined;
+      const listener = new ChannelListener({
+        ...{ clock, tls: settings.tls },
+        accepted: (channel) => {
+          if (node === undefined) channel.close('this node is starting');
+          else node.accept(channel);
+        },
+      });
+      undo.push(() => listener.close());
+      const addresses: string[] = [];
+      for (const address of settings.listen) addresses.push(await listener.listen(address));
+      node = new RamsterNode({
+        ...{ name: settings.name, clock, transport, local, foreign, engines },
+        instance: randomBytes(8),
+        random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
+        membership: (links) =>
+          (membership ?? staticMembership(settings))({ name: settings.name, addresses, links, clock }),
+        settings: nodeSettingsOf(settings),
+        events: {
+          peer: (name, state, problem) => publish('tmem:ramster:peer', () => ({ name, state, problem })),
+          lost: ({ pool, oid, index }) =>
+            publish('tmem:ramster:lost', () => ({ ...local.describe(pool), oid: oid.toString(), index })),
+          refused: (peer, reason) => publish('tmem:ramster:refused', () => ({ peer, reason })),
+          leaseEnded: ({ name }) => publish('tmem:ramster:lease-ended', () => ({ owner: name })),
+        },
+      });
+      await node.start();
+      return new Ramster({ node, local, listener, transport, addresses });
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw error;
+    }
+  }
+
+  /** Where peers connect, with the ports that were chosen. */
+  get addresses(): readonly string[] {
+    return this.#addresses;
+  }
+
+  /** As Pool.get, wherever the page is. */
+  async get(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#get(pool, oid, index, out, () => pool.get(oid, index, out), isExclusive(pool));
+  }
+
+  /** As Pool.getAndKeep, wherever the page is. */
+  async getAndKeep(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#get(pool, oid, index, out, () => pool.getAndKeep(oid, index, out), false);
+  }
+
+  /** As Pool.getAndFree, wherever the page is. */
+  async getAndFree(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#get(pool, oid, index, out, () => pool.getAndFree(oid, index, out), true);
+  }
+
+  /** Sends a page away now, whether memory is short or not; its client must be one of those named. */
+  send(pool: Pool, oid: Oid, index: number): Promise<'sent' | 'stays'> {
+    return this.#node.send(this.#local.refOf(pool, oid, index));
+  }
+
+  peers(): PeerView[] {
+    return this.#node.peers();
+  }
+
+  statistics(): RamsterStatistics {
+    return this.#node.statistics();
+  }
+
+  /** What is wrong with the membership, in words; undefined: nothing. */
+  get problem(): string | undefined {
+    return this.#node.problem;
+  }
+
+  /**
+   * Certificates for connections from now on.
+   *
+   * @throws TmemError TMEM_ERR_SETTING if they cannot be used; then the older ones stay
+   */
+  setCertificates(tls: NodeCertificates): void {
+    this.#transport.setCertificates(tls);
+    this.#listener.setCertificates(tls);
+  }
+
+  /** Leaves in order, within `timeoutMs`: brings its pages home, and lets owners move theirs. What is left afterwards. */
+  drain(timeoutMs: number): Promise<Drained> {
+    return this.#node.drain(timeoutMs);
+  }
+
+  /** Ends the node; the store stays open. */
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      this.#listener.close();
+      await this.#node.stop();
+      this.#local.close();
+    })();
+    return this.#closed;
+  }
+
+  /** Asks the store; fetches what is away, and asks again. */
+  async #get(
+    pool: Pool,
+    oid: Oid,
+    index: number,
+    out: Uint8Array,
+    ask: () => number,
+    isFreed: boolean,
+  ): Promise<number> {
+    for (let round = 0; round < GET_ROUNDS_MAX; round++) {
+      try {
+        return ask();
+      } catch (error) {
+        if (!TmemError.is(error) || error.code !== 'TMEM_ERR_REMOTE') throw error;
+      }
+      const fetched = await this.fetcher.fetch(pool, oid, index);
+      if (fetched === 'local') continue;
+      out.set(fetched);
+      if (isFreed) pool.flushPage(oid, index);
+      return fetched.length;
+    }
+    throw new TmemError('TMEM_ERR_BUSY', 'a page went away again as often as it was brought home');
+  }
+}
+
+/** A get of such a pool gives the page away. */
+function isExclusive(pool: Pool): boolean {
+  return pool.kind === 'ephemeral' && pool.shared === null;
+}
+
+function staticMembership(settings: CheckedRamsterSettings): (context: MembershipContext) => Membership {
+  const { name, peers, partnersMax, downMs } = settings;
+  return ({ links, clock }) =>
+    new StaticMembership({ name, peers, partnersMax, detectionMs: downMs }, links, clock);
+}
+
+/** Those of the settings that the node itself has. */
+function nodeSettingsOf(settings: CheckedRamsterSettings): NodeSettingsInput {
+  const names = Object.keys(nodeSettingsEntries) as (keyof NodeSettingsInput)[];
+  return Object.fromEntries(names.map((name) => [name, settings[name]]));
+}
