@@ -20,6 +20,9 @@ const PAGE_BYTES = 4096;
 export const BUSY_RECOVERY_WAIT_MS = 20;
 const { copy } = Buffer.prototype;
 
+/** Random bytes that name a store. */
+export const STORE_ID_BYTES = 16;
+
 /** Sizes that are fixed when an arena is formatted. */
 export interface ArenaSizes {
   /** Whole size in bytes, everything included. */
@@ -67,10 +70,11 @@ export class Arena {
   }
 
   /** Makes and formats a new arena in memory of this process. Undefined when no room would be left for pages. */
-  static create(module: ArenaModule, sizes: ArenaSizes): Arena | undefined {
+  static create(module: ArenaModule, sizes: ArenaSizes, storeId: Uint8Array): Arena | undefined {
     const memory = newMemory(sizes.bytes);
     const instance = instantiate(module, memory, new PrivateHost(memory));
     if (!formatArena(instance, sizes)) return undefined;
+    new Uint8Array(memory.buffer).set(storeId, instance.layout.H_STORE_ID);
     instance.wasm.slotClaim(threadId, process.pid);
     return new Arena(instance);
   }

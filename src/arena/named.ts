@@ -9,7 +9,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { TmemError } from '../errors.ts';
-import { Arena, type ArenaSizes, formatArena } from './arena.ts';
+import { Arena, type ArenaSizes, formatArena, STORE_ID_BYTES } from './arena.ts';
 import { ARENA_BYTES_MAX, ARENAS_MAX, CLIENTS_MAX, POOLS_MAX, STAGING_PAGES_MAX } from './bounds.ts';
 import type { ArenaLayout } from './exports.ts';
 import { FileHost, SLOT_STATE_MASK, StoreThread, threadIdentity } from './file-host.ts';
@@ -75,7 +75,12 @@ export function createNamed(
       return undefined;
     }
     file.setBytes(sizes.bytes * count);
-    const about = { count, storeId: randomBytes(16), createdMs: Date.now(), settings: Buffer.from(settings) };
+    const about = {
+      count,
+      storeId: randomBytes(STORE_ID_BYTES),
+      createdMs: Date.now(),
+      settings: Buffer.from(settings),
+    };
     for (let number = 0; number < count; number++) {
       const offset = number * sizes.bytes;
       const memory = newMemory(sizes.bytes);

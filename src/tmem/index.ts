@@ -15,3 +15,4 @@ export {
   type StoredPage,
   takeOrphans,
 } from './remote-pages.ts';
+export type { WalkCursor } from './walk.ts';

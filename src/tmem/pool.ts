@@ -13,7 +13,7 @@ import { outcomeOf, type PutOutcome } from './outcome.ts';
 import { GET_DEFAULT, GET_KEEP, INDEX_MAX, PoolPages } from './pool-pages.ts';
 import type { Handle } from './pool-types.ts';
 import { piecesOf, RANGE_PAGES_MAX, runRange, takeResults } from './range.ts';
-import { walkArena } from './walk.ts';
+import { cursorBytes, cursorOf, type WalkCursor, walkArena, walkBatch } from './walk.ts';
 
 export class Pool extends PoolPages {
   readonly #rangeResults = new Int32Array(RANGE_PAGES_MAX);
@@ -136,6 +136,25 @@ export class Pool extends PoolPages {
     for (const [at, arena] of this.arenas.all.entries()) {
       yield* walkArena(this.arenas, arena, this.ids[at]);
     }
+  }
+
+  /**
+   * A step of a walk: the handles behind a cursor (undefined: from the start), at most 64; none is possible before the
+   * end, too. `next` undefined: that was the last step.
+   */
+  walkStep(cursor: WalkCursor | undefined): { handles: Handle[]; next: WalkCursor | undefined } {
+    this.checkUsable();
+    const at = cursor?.arena ?? 0;
+    const arena = this.arenas.all[at];
+    if (arena === undefined) return { handles: [], next: undefined };
+    const batch = walkBatch(this.arenas, arena, this.ids[at], cursorBytes(cursor));
+    if (batch === undefined) return { handles: [], next: this.#startOf(at + 1) };
+    const { oid, indexes } = batch;
+    return { handles: indexes.map((index) => ({ oid, index })), next: cursorOf(at, batch.cursor) };
+  }
+
+  #startOf(at: number): WalkCursor | undefined {
+    return at < this.arenas.all.length ? cursorOf(at, cursorBytes(undefined)) : undefined;
   }
 
   /** Ends the pool: every page is unreachable when this returns, its memory follows in steps. */

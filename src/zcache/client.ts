@@ -19,7 +19,7 @@ import { ClientPool } from './pool.ts';
 import { describePool, poolsOf, rawClient } from './raw.ts';
 import type { StoreSettings } from './settings.ts';
 import { type ClientStatistics, clientStatistics } from './statistics.ts';
-import { endClient, hasLiveTwin, isLive } from './twins.ts';
+import { endClient, hasLiveTwin, isLive, isWhole } from './twins.ts';
 
 const FRAME_BYTES = 4096;
 const PERSISTENT = 1;
@@ -186,6 +186,19 @@ export class Client {
       'TMEM_ERR_NOT_GRANTED',
       `client '${this.name}' may not join the shared pool '${name}'; its creator must call grant() first`,
     );
+  }
+
+  /** All pools of this client, as they are now. */
+  pools(): ClientPool[] {
+    this.#arenas.check();
+    const perArena = this.#arenas.all.map(
+      (arena, at) => new Map(poolsOf(arena, this.ids[at]).map((pool) => [pool.name, pool])),
+    );
+    return [...perArena[0].values()].flatMap(({ name, about }) => {
+      const ids = perArena.map((found) => found.get(name)?.id);
+      // One that is being made or destroyed is not in every arena.
+      return isWhole(ids) ? new ClientPool(this.#arenas, ids, { name, ...about }, this) : [];
+    });
   }
 
   /** Share of the memory relative to other clients, when it is short. */

@@ -3,6 +3,7 @@
  * step fails, what the steps before it made is undone.
  */
 
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { isAbsolute } from 'node:path';
@@ -18,6 +19,7 @@ import {
   createNamed,
   moduleLayout,
   type NamedArenas,
+  STORE_ID_BYTES,
   StoreFile,
   storePath,
   WASM_PAGE_BYTES,
@@ -160,16 +162,22 @@ function openPrivate(options: StoreOptions): Store {
   const module = arenaModule(settings.debug);
   const sizes = arenaSizes(settings);
   const all: Arena[] = [];
-  for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, sizes, settings));
+  const storeId = randomBytes(STORE_ID_BYTES);
+  for (let i = 0; i < settings.arenas; i++) all.push(createArena(module, sizes, settings, storeId));
   for (const arena of all) applySettings(arena, settings);
   const arenas = new Arenas(all);
   if (settings.prefault) prefault(arenas);
   return opened(arenas, settings, module, { name: undefined, isNew: true });
 }
 
-function createArena(module: ArenaModule, sizes: ArenaSizes, settings: StoreSettings): Arena {
+function createArena(
+  module: ArenaModule,
+  sizes: ArenaSizes,
+  settings: StoreSettings,
+  storeId: Uint8Array,
+): Arena {
   try {
-    const arena = Arena.create(module, sizes);
+    const arena = Arena.create(module, sizes, storeId);
     if (arena !== undefined) return arena;
   } catch (cause) {
     throw new TmemError(

@@ -7,14 +7,14 @@
  */
 
 import { threadId } from 'node:worker_threads';
-import type { ArenaMemory, ArenaModule, FileIdentity } from '../arena/index.ts';
+import { type ArenaMemory, type ArenaModule, type FileIdentity, STORE_ID_BYTES } from '../arena/index.ts';
 import { type Arenas, TmemError } from '../tmem/index.ts';
 import type { Client } from './client.ts';
 import { publish } from './events.ts';
 import { openClient } from './open-client.ts';
 import type { ClientOptions } from './options.ts';
 import { clientsOf, rawStore } from './raw.ts';
-import { type Room, roomOf } from './room.ts';
+import { type FreeRoom, freeRoomOf, type Room, roomOf } from './room.ts';
 import type { StoreSettings } from './settings.ts';
 import { type StoreStatistics, storeStatistics } from './statistics.ts';
 import { threadEnded, watchThreads } from './threads.ts';
@@ -93,6 +93,12 @@ export class Store {
     this.#stopWatching = watchThreads(parts.arenas);
   }
 
+  /** 16 random bytes, made with the store. */
+  get id(): Uint8Array {
+    const [{ bytes, layout }] = this.#arenas.all;
+    return bytes.slice(layout.H_STORE_ID, layout.H_STORE_ID + STORE_ID_BYTES);
+  }
+
   get closed(): boolean {
     return this.#arenas.closed;
   }
@@ -123,8 +129,13 @@ export class Store {
 
   /** Whether there is a client of this name. */
   hasClient(name: string): boolean {
+    return this.clientNames.includes(name);
+  }
+
+  /** Names of all clients. */
+  get clientNames(): string[] {
     this.#arenas.check();
-    return clientsOf(this.#arenas.all[0]).some((client) => client.name === name);
+    return clientsOf(this.#arenas.all[0]).map(({ name }) => name);
   }
 
   /** Refuses all puts (each becomes a flush of its handle) until thaw(). Gets and flushes work. */
@@ -168,10 +179,16 @@ export class Store {
     return given;
   }
 
-  /** How much room there is for persistent pages. */
+  /** How much room there is. */
   room(): Room {
     this.#arenas.check();
     return roomOf(this.#arenas.all);
+  }
+
+  /** The part of it that costs next to nothing: for each page. */
+  freeRoom(): FreeRoom {
+    this.#arenas.check();
+    return freeRoomOf(this.#arenas.all);
   }
 
   /** A snapshot of all counters, of the store, its clients and their pools. */

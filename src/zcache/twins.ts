@@ -61,6 +61,11 @@ export function hasLiveClientTwin(first: Arena, arena: Arena, client: number): b
   return address !== 0 && first.wasm.clientFrame(arena.word(address + arena.layout.C_TWIN)) !== 0;
 }
 
+/** Whether something was found in every arena. */
+export function isWhole(ids: readonly (number | undefined)[]): ids is number[] {
+  return !ids.includes(undefined);
+}
+
 /** Whether a pool is there and not being destroyed. */
 export function isLive(arena: Arena, pool: number): boolean {
   const address = arena.wasm.poolFrame(pool) >>> 0;

@@ -6,9 +6,10 @@
 import type { Arena } from '../../arena/index.ts';
 import type { Arenas } from '../../tmem/index.ts';
 import { Client } from '../client.ts';
-import { ClientPool } from '../pool.ts';
-import { clientsOf, type FoundPool, poolsOf } from '../raw.ts';
+import type { ClientPool } from '../pool.ts';
+import { clientsOf } from '../raw.ts';
 import { arenasOf, type Store } from '../store.ts';
+import { isWhole } from '../twins.ts';
 import type { SavedClient, SavedPool } from './format.ts';
 
 const FRAME_BYTES = 4096;
@@ -32,7 +33,7 @@ export function inventoryOf(store: Store): Inventory {
   const clients = clientsIn(arenas, store);
   const pools = inOrder(
     arenas,
-    clients.flatMap((client, number) => poolsIn(arenas, client).map((pool) => ({ client: number, pool }))),
+    clients.flatMap((client, number) => client.pools().map((pool) => ({ client: number, pool }))),
   );
   return {
     frozen: first.word(first.layout.H_FROZEN) !== 0,
@@ -52,20 +53,8 @@ function clientsIn(arenas: Arenas, store: Store): Client[] {
   });
 }
 
-function poolsIn(arenas: Arenas, client: Client): ClientPool[] {
-  const perArena = arenas.all.map((arena, at) => byName(poolsOf(arena, client.ids[at])));
-  return [...perArena[0].values()].flatMap(({ name, about }: FoundPool) => {
-    const ids = perArena.map((found) => found.get(name)?.id);
-    return isWhole(ids) ? new ClientPool(arenas, ids, { name, ...about }, client) : [];
-  });
-}
-
 function byName<Found extends { readonly name: string }>(found: readonly Found[]): Map<string, Found> {
   return new Map(found.map((one) => [one.name, one]));
-}
-
-function isWhole(ids: readonly (number | undefined)[]): ids is number[] {
-  return !ids.includes(undefined);
 }
 
 function describeClient(arenas: Arenas, { name, ids }: Client): SavedClient {
