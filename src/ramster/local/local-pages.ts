@@ -65,8 +65,10 @@ export interface LocalPages {
   decode(found: RemoteLook, stored: StoredBytes): Uint8Array | undefined;
   /** Removes a record. False: it is not there any more. */
   forget(page: PageRef, found: RemoteLook): boolean;
-  /** Takes up to `most` records that left the index in any other way. Some may have been lost: sweeps find those. */
+  /** Takes up to `most` records that left the index in any other way. */
   takeOrphans(most: number): Uint8Array[];
+  /** Records ever that there was no room for among the orphans (any number that changes with them): sweeps find those. */
+  readonly orphansLost: number;
   /** Takes the pools (as in `PageRef`) that were destroyed since the last call, as far as they were noticed. */
   takeDestroyedPools(): number[];
   /** Up to `most` pages of a kind that may be sent, roughly the least recently used first; no records, no tiny pages. */

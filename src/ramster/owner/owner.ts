@@ -18,7 +18,7 @@ import { Resting } from './resting.ts';
 import { type Survey, survey } from './survey.ts';
 import { sweep } from './sweep.ts';
 
-/** Records taken from the ring of orphans at a time, and times in one tick: all of the ring. */
+/** Records taken from the ring of orphans in one tick: as many as it has room for. */
 const ORPHANS_MOST = 512;
 /** Pages repaired at a time. */
 const REPAIRS_UNDER_WAY_MAX = 16;
@@ -43,6 +43,7 @@ export class Owner {
   #timers: Timer[] = [];
   #surveyAtMs: number;
   #sweepWanted = true;
+  #orphansLost = 0;
   #surveying = false;
   #draining = false;
   #stopped = false;
@@ -144,8 +145,9 @@ export class Owner {
       if (record.kind === 'persistent' && !record.lost) statistics.remote_pers_pages--;
       releases.add(record.pool, record.id, record.places);
     }
-    // A ring that was full may have overflowed.
-    if (taken.length === ORPHANS_MOST) this.surveyWithin(AGAIN_MS, true);
+    if (local.orphansLost === this.#orphansLost) return;
+    this.#orphansLost = local.orphansLost;
+    this.surveyWithin(AGAIN_MS, true);
   }
 
   #takeDestroyedPools(): void {

@@ -14,11 +14,16 @@ import { type Copies, makeCopies } from './copies.ts';
 import { keyOf, type OwnerParts } from './parts.ts';
 import type { Resting } from './resting.ts';
 
+/** Between two attempts when nobody takes anything. */
+const REST_MS = 500;
+
 export class Remotify {
   readonly #parts: OwnerParts;
   readonly #resting: Resting;
   readonly #busy = new Set<string>();
   #isShort = false;
+  /** Until then nothing is tried: nobody took anything the last time. */
+  #restUntilMs = Number.NEGATIVE_INFINITY;
   #running = false;
   #stopped = false;
 
@@ -33,7 +38,8 @@ export class Remotify {
 
   /** Looks at the memory, and sends if it is short; returns at once. */
   step(): void {
-    if (this.#running || this.#stopped || !this.#mustSend()) return;
+    if (this.#running || this.#stopped || this.#parts.clock.now() < this.#restUntilMs || !this.#mustSend())
+      return;
     this.#running = true;
     void this.#sendUntilEnough().finally(() => {
       this.#running = false;
@@ -121,10 +127,20 @@ export class Remotify {
 
   /** Batch after batch; ends when memory is not short any more, or when a batch brought nothing. */
   async #sendUntilEnough(): Promise<void> {
-    while (!this.#stopped && this.#mustSend() && this.#parts.stores.candidates().length > 0) {
+    while (!this.#stopped && this.#mustSend()) {
       const outcomes = await Promise.all(this.#coldest().map((page) => this.send(page)));
-      if (!outcomes.includes('sent')) return;
+      if (outcomes.includes('sent')) continue;
+      this.#restUntilMs = this.#parts.clock.now() + REST_MS;
+      return;
     }
+  }
+
+  /** Whether there are enough stores for all copies. */
+  #isPlaceFor(kind: PoolKind): boolean {
+    const { stores, settings } = this.#parts;
+    const onDisk = stores.disk?.memory === undefined ? 0 : 1;
+    const wanted = kind === 'persistent' ? Math.max(1, settings.replicas - onDisk) : 1;
+    return stores.candidates().length >= wanted;
   }
 
   /** Persistent pages first: for want of room they are refused, and ephemeral ones only go. */
@@ -133,7 +149,7 @@ export class Remotify {
     const most = settings.inFlightPages;
     const pages: PageRef[] = [];
     for (const kind of ['persistent', 'ephemeral'] as const) {
-      if (!settings[kind] || pages.length >= most) continue;
+      if (!settings[kind] || pages.length >= most || !this.#isPlaceFor(kind)) continue;
       // More than needed, because some have just come home.
       const found = local.coldest(kind, 2 * (most - pages.length));
       pages.push(...found.filter((page) => !this.#resting.has(page)).slice(0, most - pages.length));

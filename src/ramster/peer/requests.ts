@@ -21,7 +21,7 @@ interface Pending {
   readonly askedMs: number;
   readonly encode: (request: number) => Uint8Array[];
   readonly receive: (frame: Frame) => void;
-  readonly fail: (error: RemoteError) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 export class Requests {
@@ -108,8 +108,16 @@ export class Requests {
   }
 
   #send(pending: Pending): void {
+    let frame: Uint8Array[];
+    try {
+      frame = pending.encode(pending.request);
+    } catch (error) {
+      this.#pending.delete(pending.request);
+      pending.fail(error);
+      return;
+    }
     this.#underWay++;
-    this.#channel?.send(...pending.encode(pending.request));
+    this.#channel?.send(...frame);
   }
 
   #sendWaiting(): void {
