@@ -1,5 +1,6 @@
 /**
- * Fields of fixed places, little-endian. Whoever reads has checked that the bytes reach that far; values are checked here.
+ * Fields of fixed places, little-endian. Whoever reads has checked that the bytes reach that far; values are checked
+ * here.
  */
 
 import { PAGE_BYTES } from '../../zcache/index.ts';

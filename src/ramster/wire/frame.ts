@@ -71,7 +71,7 @@ export function newHead(bytes: number): Buffer {
   return Buffer.allocUnsafe(HEAD_BYTES + bytes);
 }
 
-/** Like `encodeFrame`, with the first bytes of the body in the same buffer as the head (`newHead`), which is returned. */
+/** Like `encodeFrame`, with the first bytes of the body behind the room for the head, in one buffer (`newHead`). */
 export function encodeAfter(head: FrameHead, first: Buffer, ...rest: Uint8Array[]): Uint8Array[] {
   let length = first.length;
   let crc = first.length > HEAD_BYTES ? crc32(first.subarray(HEAD_BYTES)) : 0;
@@ -133,8 +133,8 @@ function lengthAt(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Cuts a stream of bytes into frames. Those that lie whole in a chunk are delivered as views of it; of one that does not,
- * the parts are collected in one buffer, which the next such frame uses again.
+ * Cuts a stream of bytes into frames. Those that lie whole in a chunk are delivered as views of it; of one that does
+ * not, the parts are collected in one buffer, which the next such frame uses again.
  */
 export class FrameReader {
   /** Made when the first frame is divided between chunks. */
@@ -144,11 +144,11 @@ export class FrameReader {
   #stopped = false;
 
   /**
-   * Takes the next bytes of the stream and calls `deliver` for every frame that they complete, in order. A frame is valid
-   * during that call only. Its length is right; everything else is for `decodeFrame` to check.
+   * Takes the next bytes of the stream and calls `deliver` for every frame that they complete, in order. A frame is
+   * valid during that call only. Its length is right; everything else is for `decodeFrame` to check.
    *
-   * @throws WireError when a frame's length is impossible. After that, or after an error of `deliver`, nothing more can be
-   *   read: where the next frame begins is unknown
+   * @throws WireError when a frame's length is impossible. After that, or after an error of `deliver`, nothing more can
+   *   be read: where the next frame begins is unknown
    */
   push(chunk: Uint8Array, deliver: (frame: Uint8Array) => void): void {
     if (this.#stopped) throw new WireError('the stream had an error: nothing more can be read from it');

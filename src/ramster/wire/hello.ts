@@ -1,6 +1,6 @@
 /**
- * Messages that later versions may add to: greetings, and why something was refused. MessagePack maps, at most 4096 bytes.
- * Keys that are not known are passed over; those that are must be as said here.
+ * Messages that later versions may add to: greetings, and why something was refused. MessagePack maps, at most 4096
+ * bytes. Keys that are not known are passed over; those that are must be as said here.
  *
  * A body is walked over before the MessagePack library sees it (plain-message-pack.ts).
  */

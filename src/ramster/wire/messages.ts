@@ -1,17 +1,17 @@
 /**
- * The messages about pages, as bytes of fixed places (little-endian), and those of hello.ts. `encodeX` makes a whole frame
- * of a message, `decodeX` reads the body of one.
+ * The messages about pages, as bytes of fixed places (little-endian), and those of hello.ts. `encodeX` makes a whole
+ * frame of a message, `decodeX` reads the body of one.
  *
- *   ping         u64 free bytes, u8 draining, 7 zeros; the reply too                                       16 bytes
- *   put          u32 pool, u8 kind, 3 zeros, u64 id, page; reply empty                                      16 + page
- *   get          u32 pool, u8 free, 3 zeros, u64 id; the reply is the page                                  16 bytes
- *   free         u16 pages, u16 0, (u32 pool, u64 id) for each; reply empty                         4 + 12 each
- *   destroyPool  u32 pool; reply empty                                                                        4 bytes
- *   list         cursor; reply u16 pages, u8 bytes of the next cursor, u8 0, (u32 pool, u64 id) for each, cursor
+ *   ping         u64 free bytes, u8 draining, 7 zeros; the reply too
+ *   put          u32 pool, u8 kind, 3 zeros, u64 id, page; the reply is empty
+ *   get          u32 pool, u8 free, 3 zeros, u64 id; the reply is the page
+ *   free         u16 pages, u16 0, (u32 pool, u64 id) for each; the reply is empty
+ *   destroyPool  u32 pool; the reply is empty
+ *   list         cursor; the reply is u16 pages, u8 bytes of the next cursor, u8 0, (u32 pool, u64 id) for each, cursor
  *
  * Rule: every field is checked, both ways, and what is wrong is a WireError. Page bytes are never copied: those decoded
- * are a view of the frame, those encoded are a part of what is returned. Replies with a status other than 'ok' are empty
- * (`encodeStatus`), but for refusals (hello.ts).
+ * are a view of the frame, those encoded are a part of what is returned. Replies with a status other than 'ok' are
+ * empty (`encodeStatus`), but for refusals (hello.ts).
  */
 
 import type { PoolKind } from '../../zcache/index.ts';

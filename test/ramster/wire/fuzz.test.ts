@@ -1,5 +1,5 @@
-// Frames of any kind, seeded: what a peer sends is either read exactly or a WireError, nothing outside its frame is looked
-// at or changed, and nothing large is made of something small.
+// Frames of any kind, seeded: what a peer sends is either read exactly or a WireError, nothing outside its frame is
+// looked at or changed, and nothing large is made of something small.
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { decodeFrame, FrameReader, WireError } from '../../../src/ramster/wire/frame.ts';
@@ -259,9 +259,10 @@ test('greetings and refusals of any kind are understood, or refused', async () =
 test('streams of any kind are cut into frames, or refused', async () => {
   const counts = { delivered: 0, refused: 0 };
   await forSeeds(2000, (random) => {
-    const parts = Array.from({ length: 20 }, () => {
+    const spoilt = random(2) === 0 ? random(20) : undefined;
+    const parts = Array.from({ length: 20 }, (_, i) => {
       const bytes = pick(random, originals);
-      return random(40) === 0 ? mutate(random, bytes) : bytes;
+      return i === spoilt ? mutate(random, bytes) : bytes;
     });
     const stream = joined(parts);
     const reader = new FrameReader();
@@ -286,6 +287,7 @@ test('streams of any kind are cut into frames, or refused', async () => {
       }
       if (deliveredBytes > at) expect.unreachable('more than was sent');
     }
+    if (spoilt === undefined && deliveredBytes !== stream.length) expect.unreachable('a frame was lost');
   });
   expect(counts.delivered).toBeGreaterThan(20_000);
   expect(counts.refused).toBeGreaterThan(100);
