@@ -10,26 +10,32 @@
  * Rules of every implementation:
  * - a refused put leaves no page under its handle, above all not an older one;
  * - get copies the whole page and returns its exact length, 1 to 4096, or 0 for a miss; `out` has room for 4096;
- * - any page may be gone at any time, but what a get returns is what was put last.
+ * - any page may be gone at any time, but what a get returns is what was put last;
+ * - a page that is with a peer, and cannot be fetched, is flushed before it is missed: a miss stays a miss.
  */
 
 import type { Oid } from '../zcache/index.ts';
+
+/** In the place of a length: the page is with a peer, `fetch` may have it. */
+export const AWAY = -1;
 
 /** The pages of one source (a file system, a bucket, an image), or one level of a page cache. */
 export interface CleancachePool {
   /** Offers a page of 1 to 4096 bytes; false if it was not taken. */
   put(key: Oid, index: number, page: Uint8Array): boolean;
-  /** Copies a page to `out`; its length, or 0 for a miss. On a private pool the page leaves the store. */
+  /** Copies a page to `out`; its length, 0 for a miss, or AWAY. On a private pool the page leaves the store. */
   get(key: Oid, index: number, out: Uint8Array): number;
   /**
    * As `get` for the pages from `firstIndex` on, each copied to its multiple of 4096 in `out`. Writes each length
-   * (0 for a miss) to `lengths` and returns how many were found.
+   * (0 for a miss, or AWAY) to `lengths` and returns how many were found.
    */
   getRange(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[]): number;
   flushPage(key: Oid, index: number): boolean;
   /** Flushes all pages of one file; how many there were. */
   flushObject(key: Oid): number;
   flush(): number;
+  /** Where pages may be AWAY. 'local': ask again. Else the page, which a private pool has no more (see PageFetcher). */
+  readonly fetch?: ((key: Oid, index: number) => Promise<'local' | Uint8Array>) | undefined;
 }
 
 export interface CleancacheBackend {

@@ -1,5 +1,6 @@
 /**
- * How a cached file is read: look whether it changed -> ask the cache -> read what is missing in one piece.
+ * How a cached file is read: look whether it changed -> ask the cache -> fetch what it has with peers -> read what is
+ * missing in one piece.
  *
  * Rule it keeps: bytes are returned only under a look at the file that began after the read was asked for (or within
  * `maxStaleMs` before). Bytes read from the file are kept only under a state that was seen before they were read,
@@ -85,8 +86,15 @@ export class CachedReader {
     if (end <= position) return 0;
     const wanted = asked.length > end - position ? asked.subarray(0, end - position) : asked;
     this.#note(position, end);
-    const missing = this.#cache.lookup(identity, position, wanted);
-    return missing.length === 0 ? wanted.length : this.#readMissing(identity, position, wanted, missing);
+    const away = this.#cache.fetches ? { hot: [], cold: [] } : undefined;
+    const missing = this.#cache.lookup(identity, position, wanted, away);
+    if (missing.length === 0) return wanted.length;
+    if (away === undefined || away.hot.length + away.cold.length === 0) {
+      return this.#readMissing(identity, position, wanted, missing);
+    }
+    return this.#cache.fetchAway(identity, position, wanted, missing, away).then((left) => {
+      return left.length === 0 ? wanted.length : this.#readMissing(identity, position, wanted, left);
+    });
   }
 
   /** No more reads: gives back what readahead borrowed, and closes the source. */

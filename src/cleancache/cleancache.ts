@@ -12,7 +12,7 @@
  */
 
 import { type Oid, publish, TmemError } from '../zcache/index.ts';
-import type { CleancacheBackend, CleancachePool } from './backend.ts';
+import { AWAY, type CleancacheBackend, type CleancachePool } from './backend.ts';
 
 const INDEX_MAX = 0xffff_ffff;
 
@@ -108,34 +108,84 @@ export class CleancacheFs {
     }
   }
 
+  /** Whether pages may be with peers, and fetched from there. */
+  get fetches(): boolean {
+    return this.pool?.fetch !== undefined;
+  }
+
   /**
    * Asks for a page. On a private source the page leaves the store: it is the reader's now.
    *
    * @param out - room for 4096 bytes
+   * @param away - where the index goes if the page is with a peer: `fetchPage` may have it. Without it, such a page is
+   *   flushed and missed
    * @returns bytes copied, 0 for a miss
    */
-  getPage(key: Oid, index: number, out: Uint8Array): number {
-    const length = fits(index) ? (this.pool?.get(key, index, out) ?? 0) : 0;
+  getPage(key: Oid, index: number, out: Uint8Array, away?: number[]): number {
+    const pool = fits(index) ? this.pool : undefined;
+    const length = pool?.get(key, index, out) ?? 0;
+    if (length > 0) this.stats.succ_gets++;
+    else if (length !== AWAY || !this.#isNoted(key, index, away)) this.stats.failed_gets++;
+    return Math.max(0, length);
+  }
+
+  /**
+   * Asks for the pages from `firstIndex` on that fill `out`, a whole number of pages long. Each page found is
+   * copied to its place in `out`, and each length (0 for a miss) written to `lengths`. `away` as for `getPage`.
+   *
+   * @returns pages found
+   */
+  getPages(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[], away?: number[]): number {
+    const pages = out.length / 4096;
+    const pool = fits(firstIndex) && fits(firstIndex + pages - 1) ? this.pool : undefined;
+    let found = 0;
+    let noted = 0;
+    if (pool === undefined) for (let i = 0; i < pages; i++) lengths[i] = 0;
+    else found = pool.getRange(key, firstIndex, out, lengths);
+    if (found < pages && pool?.fetch !== undefined) {
+      for (let i = 0; i < pages; i++) {
+        if (lengths[i] !== AWAY) continue;
+        lengths[i] = 0;
+        if (this.#isNoted(key, firstIndex + i, away)) noted++;
+      }
+    }
+    this.stats.succ_gets += found;
+    this.stats.failed_gets += pages - found - noted;
+    return found;
+  }
+
+  /**
+   * Gets a page that was with a peer. Nobody who has it answers: then it is flushed, and missed.
+   *
+   * @returns bytes copied, 0 for a miss
+   */
+  async fetchPage(key: Oid, index: number, out: Uint8Array): Promise<number> {
+    const length = await this.#fetchPage(key, index, out);
     if (length > 0) this.stats.succ_gets++;
     else this.stats.failed_gets++;
     return length;
   }
 
-  /**
-   * Asks for the pages from `firstIndex` on that fill `out`, a whole number of pages long. Each page found is
-   * copied to its place in `out`, and each length (0 for a miss) written to `lengths`.
-   *
-   * @returns pages found
-   */
-  getPages(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[]): number {
-    const pages = out.length / 4096;
-    const pool = fits(firstIndex) && fits(firstIndex + pages - 1) ? this.pool : undefined;
-    let found = 0;
-    if (pool === undefined) for (let i = 0; i < pages; i++) lengths[i] = 0;
-    else found = pool.getRange(key, firstIndex, out, lengths);
-    this.stats.succ_gets += found;
-    this.stats.failed_gets += pages - found;
-    return found;
+  async #fetchPage(key: Oid, index: number, out: Uint8Array): Promise<number> {
+    const { pool } = this;
+    if (pool?.fetch === undefined) return 0;
+    try {
+      const page = await pool.fetch(key, index);
+      const length = page === 'local' ? pool.get(key, index, out) : page.length;
+      if (page !== 'local') out.set(page);
+      if (length !== AWAY) return length;
+    } catch (error) {
+      if (!TmemError.is(error)) throw error;
+    }
+    pool.flushPage(key, index);
+    return 0;
+  }
+
+  /** Notes a page that is away; where that cannot be, it is flushed. */
+  #isNoted(key: Oid, index: number, away: number[] | undefined): boolean {
+    if (away === undefined) this.pool?.flushPage(key, index);
+    else away.push(index);
+    return away !== undefined;
   }
 
   /** Flushes one page. */

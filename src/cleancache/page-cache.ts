@@ -9,16 +9,18 @@
  *      v |      a hit below moves the page up
  *   cold pool   compressed pages in the arena; gets remove
  *
+ * Pages of both may be with peers; they are fetched (`fetchAway`), or, without a fetcher, missed.
+ *
  * Rules it keeps:
  * - both levels are always asked before the source;
  * - pages are found under the key of the state of the file they were read in, so no reader that has looked at a
  *   changed file can find pages from before the change, whatever happens to them.
  *
- * Everything here is synchronous. Files, and waiting for them, are in cached-file.ts. The reasons for what is
+ * Looking is synchronous. Files, and waiting for them, are in cached-file.ts. The reasons for what is
  * admitted when are in docs/internals/page-cache.md.
  */
 
-import { type Store, TmemError } from '../zcache/index.ts';
+import { type PageFetcher, type Store, TmemError } from '../zcache/index.ts';
 import { CachedFile } from './cached-file.ts';
 import { type CachedFileOptions, cachedFileSettings } from './cached-file-options.ts';
 import { Cleancache, type CleancacheFs, type CleancacheStats, cleancache } from './cleancache.ts';
@@ -30,6 +32,9 @@ import { ZcacheCleancacheBackend } from './zcache-backend.ts';
 
 const PAGE_BYTES = 4096;
 
+/** Pages of one request that are fetched at one time: enough to fill a link for the time of a round trip. */
+const FETCHES_AT_ONCE = 16;
+
 /** What lies under a source in the pool of files seen before. One repeated byte takes no page memory. */
 const SEEN_MARK = new Uint8Array(1);
 
@@ -38,6 +43,8 @@ export interface PageCacheOptions {
   store?: Store;
   /** The shim to use; by default the one of this thread, whichever backend it has or gets. */
   cleancache?: Cleancache;
+  /** With `store`: has pages that are with peers. Without one they are read from their files. */
+  fetcher?: PageFetcher;
   /** Caches of one name share their pools, in all threads. */
   name?: string;
   /** Most pages of the hot level; by default a quarter of the store's memory. */
@@ -49,6 +56,12 @@ export interface PageCacheOptions {
   admit?: 'second-read' | 'first-read';
   /** Milliseconds since 1970. */
   now?: () => number;
+}
+
+/** Numbers of pages that a lookup found to be with peers, by the level they belong to. */
+export interface AwayPages {
+  readonly hot: number[];
+  readonly cold: number[];
 }
 
 /** Counters of this thread. */
@@ -96,9 +109,15 @@ export class PageCache {
    *   exist with other settings
    */
   constructor(options: PageCacheOptions = {}) {
-    const { store, name = 'files', hotPages, admit = 'second-read' } = options;
+    const { store, fetcher, name = 'files', hotPages, admit = 'second-read' } = options;
     if (store !== undefined && options.cleancache !== undefined) {
       throw new TmemError('TMEM_ERR_SETTING', 'page cache: give store or cleancache, not both');
+    }
+    if (store === undefined && fetcher !== undefined) {
+      throw new TmemError(
+        'TMEM_ERR_SETTING',
+        'page cache: fetcher: needs store; a cleancache has a backend of its own',
+      );
     }
     if (hotPages !== undefined && !(Number.isInteger(hotPages) && hotPages >= 1)) {
       throw new TmemError(
@@ -112,7 +131,7 @@ export class PageCache {
         `page cache: admit: got ${String(admit)}, allowed is 'second-read' or 'first-read'`,
       );
     }
-    this.#shim = store === undefined ? (options.cleancache ?? cleancache) : shimOf(store);
+    this.#shim = store === undefined ? (options.cleancache ?? cleancache) : shimOf(store, fetcher);
     this.#cold = this.#shim.initFs(`${name}-cold`);
     this.#hot = this.#shim.initHot(`${name}-hot`, hotPages, this.#cold);
     this.#seen = this.#shim.initFs(`${name}-seen`);
@@ -137,25 +156,64 @@ export class PageCache {
   }
 
   /**
-   * Copies what is held of the bytes from `position` on into `out`, which ends within the file.
+   * Copies what is held of the bytes from `position` on into `out`, which ends within the file. Pages that are with
+   * peers are noted in `away`.
    *
-   * @returns the numbers of the pages that are not held, in order
+   * @returns the numbers of the pages that are not held here, in order
    */
-  lookup(identity: SourceIdentity, position: number, out: Uint8Array): number[] {
+  lookup(identity: SourceIdentity, position: number, out: Uint8Array, away?: AwayPages): number[] {
     const missing: number[] = [];
     const end = position + out.length;
     const first = Math.floor(position / PAGE_BYTES);
     const last = Math.floor((end - 1) / PAGE_BYTES);
     const wholeFirst = Math.ceil(position / PAGE_BYTES);
     const wholeEnd = Math.floor(end / PAGE_BYTES);
-    if (first < wholeFirst) this.#lookupPart(identity, first, position, out, missing);
+    if (first < wholeFirst) this.#lookupPart(identity, first, position, out, missing, away);
     if (wholeFirst < wholeEnd) {
       const from = wholeFirst * PAGE_BYTES - position;
       const pages = out.subarray(from, from + (wholeEnd - wholeFirst) * PAGE_BYTES);
-      this.#lookupWhole(identity, wholeFirst, pages, missing);
+      this.#lookupWhole(identity, wholeFirst, pages, missing, away);
     }
-    if (last >= wholeEnd && last >= wholeFirst) this.#lookupPart(identity, last, position, out, missing);
+    if (last >= wholeEnd && last >= wholeFirst)
+      this.#lookupPart(identity, last, position, out, missing, away);
     return missing;
+  }
+
+  /** Whether pages may be with peers, and fetched from there. */
+  get fetches(): boolean {
+    return this.#cold.fetches;
+  }
+
+  /**
+   * Fetches pages that are `away` into `out`, as for a lookup that found so many to be `missing`, few at a time.
+   *
+   * @returns the numbers of those that are missing still, in order
+   */
+  async fetchAway(
+    identity: SourceIdentity,
+    position: number,
+    out: Uint8Array,
+    missing: readonly number[],
+    away: AwayPages,
+  ): Promise<readonly number[]> {
+    const found = new Set<number>();
+    const fetch = async ({ level, page }: { level: CleancacheFs; page: number }): Promise<void> => {
+      const bytes = new Uint8Array(PAGE_BYTES);
+      const length = await level.fetchPage(identity.key, page, bytes);
+      if (length !== pageLength(identity, page)) return;
+      const whole = bytes.subarray(0, length);
+      if (level !== this.#hot) this.#hot.putPage(identity.key, page, whole);
+      copyPage(whole, page, position, out);
+      found.add(page);
+    };
+    const asked = [
+      ...away.hot.map((page) => ({ level: this.#hot, page })),
+      ...away.cold.map((page) => ({ level: this.#cold, page })),
+    ];
+    for (let at = 0; at < asked.length; at += FETCHES_AT_ONCE) {
+      await Promise.all(asked.slice(at, at + FETCHES_AT_ONCE).map(fetch));
+    }
+    return missing.filter((page) => !found.has(page));
   }
 
   /** Keeps those of the `pages` that `read` brought whole. */
@@ -191,43 +249,54 @@ export class PageCache {
     position: number,
     out: Uint8Array,
     missing: number[],
+    away: AwayPages | undefined,
   ): void {
     const { key } = identity;
     const bytes = this.#page;
-    let length = this.#hot.getPage(key, page, bytes);
+    let length = this.#hot.getPage(key, page, bytes, away?.hot);
     if (length === 0) {
-      length = this.#cold.getPage(key, page, bytes);
+      length = this.#cold.getPage(key, page, bytes, away?.cold);
       if (length > 0) this.#hot.putPage(key, page, bytes.subarray(0, length));
     }
     if (length !== pageLength(identity, page)) {
       missing.push(page);
       return;
     }
-    const start = page * PAGE_BYTES;
-    const from = Math.max(position, start);
-    const to = Math.min(position + out.length, start + length);
-    out.set(bytes.subarray(from - start, to - start), from - position);
+    copyPage(bytes.subarray(0, length), page, position, out);
   }
 
   /** Pages asked for whole: straight into the caller's buffer. */
-  #lookupWhole(identity: SourceIdentity, first: number, out: Uint8Array, missing: number[]): void {
+  #lookupWhole(
+    identity: SourceIdentity,
+    first: number,
+    out: Uint8Array,
+    missing: number[],
+    away: AwayPages | undefined,
+  ): void {
     const count = out.length / PAGE_BYTES;
     const hot = this.#hotLengths;
-    if (this.#hot.getPages(identity.key, first, out, hot) === count) return;
+    if (this.#hot.getPages(identity.key, first, out, hot, away?.hot) === count) return;
     for (let i = 0; i < count; i++) {
       if (hot[i] === PAGE_BYTES) continue;
       let end = i + 1;
       while (end < count && hot[end] !== PAGE_BYTES) end++;
-      this.#lookupCold(identity, first + i, out.subarray(i * PAGE_BYTES, end * PAGE_BYTES), missing);
+      const pages = out.subarray(i * PAGE_BYTES, end * PAGE_BYTES);
+      this.#lookupCold(identity, first + i, pages, missing, away);
       i = end;
     }
   }
 
   /** Pages that the hot level does not hold. Those found move up, in one step a page. */
-  #lookupCold({ key }: SourceIdentity, first: number, out: Uint8Array, missing: number[]): void {
+  #lookupCold(
+    { key }: SourceIdentity,
+    first: number,
+    out: Uint8Array,
+    missing: number[],
+    away: AwayPages | undefined,
+  ): void {
     const count = out.length / PAGE_BYTES;
     const cold = this.#coldLengths;
-    const found = this.#cold.getPages(key, first, out, cold);
+    const found = this.#cold.getPages(key, first, out, cold, away?.cold);
     for (let i = 0; i < count; i++) {
       if (found === 0 || cold[i] !== PAGE_BYTES) missing.push(first + i);
       else this.#hot.putPage(key, first + i, out.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
@@ -235,20 +304,30 @@ export class PageCache {
   }
 }
 
+/** Copies what `out`, which begins at `position`, has room for of a page. */
+function copyPage(bytes: Uint8Array, page: number, position: number, out: Uint8Array): void {
+  const start = page * PAGE_BYTES;
+  const from = Math.max(position, start);
+  const to = Math.min(position + out.length, start + bytes.length);
+  out.set(bytes.subarray(from - start, to - start), from - position);
+}
+
 /** Exact length of a page: the last one of a source is as long as the source needs. */
 function pageLength(identity: SourceIdentity, page: number): number {
   return Math.min(PAGE_BYTES, identity.size - page * PAGE_BYTES);
 }
 
-/** A shim of its own for each store: two stores of one thread do not replace each other. */
-const shims = new WeakMap<Store, Cleancache>();
+/** A shim of its own for each store, and each fetcher: two stores of one thread do not replace each other. */
+const shims = new WeakMap<Store, WeakMap<object, Cleancache>>();
 
-function shimOf(store: Store): Cleancache {
-  let shim = shims.get(store);
+function shimOf(store: Store, fetcher: PageFetcher | undefined): Cleancache {
+  const ofStore = shims.get(store) ?? new WeakMap<object, Cleancache>();
+  shims.set(store, ofStore);
+  let shim = ofStore.get(fetcher ?? store);
   if (shim === undefined) {
     shim = new Cleancache(store.settings.cleancache);
-    shim.register(new ZcacheCleancacheBackend(store));
-    shims.set(store, shim);
+    shim.register(new ZcacheCleancacheBackend(store, undefined, fetcher));
+    ofStore.set(fetcher ?? store, shim);
   }
   return shim;
 }

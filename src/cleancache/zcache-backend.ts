@@ -5,8 +5,8 @@
  * store itself, in the same call that put the newer page.
  */
 
-import type { Client, Oid, Pool, Store } from '../zcache/index.ts';
-import type { CleancacheBackend, CleancachePool } from './backend.ts';
+import { type Client, isAway, type Oid, type PageFetcher, type Pool, type Store } from '../zcache/index.ts';
+import { AWAY, type CleancacheBackend, type CleancachePool } from './backend.ts';
 
 const PAGE_BYTES = 4096;
 
@@ -19,11 +19,19 @@ const CLIENT_NAME = 'cleancache';
  */
 const HOT_SHARE = 1 / 4;
 
+/** In the place of a length, until it is known. */
+const UNKNOWN = -2;
+
 class ZcachePool implements CleancachePool {
   readonly pool: Pool;
+  readonly fetch: CleancachePool['fetch'];
+  /** Whether gets keep pages. */
+  readonly #keeps: boolean;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, keeps: boolean, fetcher: PageFetcher | undefined) {
     this.pool = pool;
+    this.#keeps = keeps;
+    this.fetch = fetcher && ((key, index) => this.#fetch(fetcher, key, index));
   }
 
   put(key: Oid, index: number, page: Uint8Array): boolean {
@@ -31,11 +39,34 @@ class ZcachePool implements CleancachePool {
   }
 
   get(key: Oid, index: number, out: Uint8Array): number {
-    return this.pool.get(key, index, out);
+    try {
+      return this.#keeps ? this.pool.getAndKeep(key, index, out) : this.pool.get(key, index, out);
+    } catch (thrown) {
+      if (!isAway(thrown)) throw thrown;
+      if (this.fetch !== undefined) return AWAY;
+      this.pool.flushPage(key, index);
+      return 0;
+    }
   }
 
   getRange(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[]): number {
-    return this.pool.getRange(key, firstIndex, out, lengths);
+    const pages = out.length / PAGE_BYTES;
+    for (let i = 0; i < pages; i++) lengths[i] = UNKNOWN;
+    try {
+      return this.#keeps
+        ? this.pool.getRangeAndKeep(key, firstIndex, out, lengths)
+        : this.pool.getRange(key, firstIndex, out, lengths);
+    } catch (thrown) {
+      if (!isAway(thrown)) throw thrown;
+    }
+    // Those before the first that is away were copied.
+    let found = 0;
+    for (let i = 0; i < pages; i++) {
+      const room = out.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+      if (lengths[i] === UNKNOWN) lengths[i] = this.get(key, firstIndex + i, room);
+      if ((lengths[i] as number) > 0) found++;
+    }
+    return found;
   }
 
   flushPage(key: Oid, index: number): boolean {
@@ -49,16 +80,11 @@ class ZcachePool implements CleancachePool {
   flush(): number {
     return this.pool.flush();
   }
-}
 
-/** The hot level: private to the client, but its gets keep. */
-class KeepingPool extends ZcachePool {
-  override get(key: Oid, index: number, out: Uint8Array): number {
-    return this.pool.getAndKeep(key, index, out);
-  }
-
-  override getRange(key: Oid, firstIndex: number, out: Uint8Array, lengths: number[]): number {
-    return this.pool.getRangeAndKeep(key, firstIndex, out, lengths);
+  async #fetch(fetcher: PageFetcher, key: Oid, index: number): Promise<'local' | Uint8Array> {
+    const page = await fetcher.fetch(this.pool, key, index);
+    if (page !== 'local' && !this.#keeps) this.pool.flushPage(key, index);
+    return page;
   }
 }
 
@@ -66,24 +92,33 @@ export class ZcacheCleancacheBackend implements CleancacheBackend {
   readonly #store: Store;
   readonly #client: Client;
 
-  /** @throws TmemError of the store, such as TMEM_ERR_TOO_MANY_CLIENTS */
-  constructor(store: Store, client = store.client(CLIENT_NAME)) {
+  readonly #fetcher: PageFetcher | undefined;
+
+  /**
+   * `fetcher`: has pages that are with peers; without one they are missed.
+   *
+   * @throws TmemError of the store, such as TMEM_ERR_TOO_MANY_CLIENTS
+   */
+  constructor(store: Store, client = store.client(CLIENT_NAME), fetcher?: PageFetcher) {
     this.#store = store;
     this.#client = client;
+    this.#fetcher = fetcher;
   }
 
   initFs(name: string): CleancachePool {
-    return new ZcachePool(this.#client.pool(name, { kind: 'ephemeral' }));
+    return new ZcachePool(this.#client.pool(name, { kind: 'ephemeral' }), false, this.#fetcher);
   }
 
   /** @throws TmemError TMEM_ERR_NOT_GRANTED if the client may not join */
   initSharedFs(uuid: string): CleancachePool {
-    return new ZcachePool(this.#client.pool(uuid, { kind: 'ephemeral', shared: uuid }));
+    return new ZcachePool(this.#client.pool(uuid, { kind: 'ephemeral', shared: uuid }), true, this.#fetcher);
   }
 
   initHot(name: string, pages: number | undefined, cold: CleancachePool): CleancachePool {
     const limit = pages ?? Math.floor((this.#store.settings.memory * HOT_SHARE) / PAGE_BYTES);
     const demoteTo = (cold as ZcachePool).pool;
-    return new KeepingPool(this.#client.pool(name, { kind: 'ephemeral', pam: 'raw', limit, demoteTo }));
+    const pool = this.#client.pool(name, { kind: 'ephemeral', pam: 'raw', limit, demoteTo });
+    // Private to the client, but its gets keep.
+    return new ZcachePool(pool, true, this.#fetcher);
   }
 }

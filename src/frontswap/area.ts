@@ -21,6 +21,9 @@ export const SLOT_BYTES = 4096;
 /** Times a store starts over because other threads changed the slot meanwhile; then it is refused. */
 const STORE_ATTEMPTS_MAX = 8;
 
+const NO_FETCHER =
+  'frontswap: the page is with a peer, and the backend was given nobody who fetches pages (fetcher)';
+
 /** Counters of one area; names as in the original. All but the last count this thread's calls. */
 export interface FrontswapStats {
   /** Loads that found the page. */
@@ -115,7 +118,11 @@ export class FrontswapArea {
     return stored;
   }
 
-  /** Copies the page of a slot to `out` (4096 bytes). Its length, 0 if the store has none: then the device has it. */
+  /**
+   * Copies the page of a slot to `out` (4096 bytes). Its length, 0 if the store has none: then the device has it.
+   *
+   * @throws TmemError TMEM_ERR_REMOTE if the page is with a peer: `fetch` brings it
+   */
   load(offset: number, out: Uint8Array): number {
     if (!this.#holds(offset)) return 0;
     const state = this.map.get(offset);
@@ -171,6 +178,41 @@ export class FrontswapArea {
   peek(offset: number, out: Uint8Array): number {
     const swizzle = this.#swizzle as Swizzle;
     return (this.#pool as FrontswapPool).load(swizzle.oid(offset), swizzle.index(offset), out);
+  }
+
+  /** Whether pages of the area that are with peers can be fetched. */
+  get fetches(): boolean {
+    return this.#pool?.fetch !== undefined;
+  }
+
+  /**
+   * Asks for the page of a slot that is with a peer: a call that needed it threw TMEM_ERR_REMOTE. 'local': it came home,
+   * or is not in the store any more; ask again. Else the page, as it was at some moment after this call.
+   *
+   * @throws TmemError TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST; TMEM_ERR_REMOTE if the backend has nobody to ask
+   */
+  async fetch(offset: number): Promise<'local' | Uint8Array> {
+    if (!this.#holds(offset)) return 'local';
+    const swizzle = this.#swizzle as Swizzle;
+    const { fetch } = this.#pool as FrontswapPool;
+    if (fetch === undefined) throw new TmemError('TMEM_ERR_REMOTE', NO_FETCHER);
+    return await fetch(swizzle.oid(offset), swizzle.index(offset));
+  }
+
+  /** As a load of a slot, or of part of it, with the page that `fetch` gave. */
+  loadFetched(offset: number, page: Uint8Array, at: number, out: Uint8Array): number {
+    const part = page.subarray(at, at + out.length);
+    out.set(part);
+    if (this.exclusiveLoads && out.length === SLOT_BYTES) this.drop(offset);
+    this.#loads++;
+    return part.length;
+  }
+
+  /** Whether the page of a slot is with a peer, and could be fetched. */
+  isAway(offset: number): boolean {
+    if (!this.fetches || !this.holdsPage(offset)) return false;
+    const swizzle = this.#swizzle as Swizzle;
+    return this.#pool?.isAway?.(swizzle.oid(offset), swizzle.index(offset)) ?? false;
   }
 
   /** Empties a slot. What the device has of it is another matter. */
@@ -283,9 +325,19 @@ export class FrontswapArea {
   #loadAndFree(offset: number, state: typeof CLEAN | typeof DIRTY, out: Uint8Array): number {
     if (!this.map.change(offset, state, MOVING)) return 0;
     const swizzle = this.#swizzle as Swizzle;
-    const length = (this.#pool as FrontswapPool).loadAndFree(swizzle.oid(offset), swizzle.index(offset), out);
-    this.map.change(offset, MOVING, EMPTY);
-    return length;
+    try {
+      const length = (this.#pool as FrontswapPool).loadAndFree(
+        swizzle.oid(offset),
+        swizzle.index(offset),
+        out,
+      );
+      this.map.change(offset, MOVING, EMPTY);
+      return length;
+    } catch (error) {
+      // It is still there, as with a peer.
+      this.map.change(offset, MOVING, state);
+      throw error;
+    }
   }
 
   #drop(offset: number): void {

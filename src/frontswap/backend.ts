@@ -6,7 +6,8 @@
  * Rules of every implementation:
  * - an accepted page stays, byte for byte, until it is flushed or a later store on its place is refused;
  * - a refused store leaves no page in its place, above all not the older one;
- * - a refused replace or writeAt changes nothing.
+ * - a refused replace or writeAt changes nothing;
+ * - a call that needs a page which is with a peer throws TMEM_ERR_REMOTE and changes nothing.
  */
 
 import type { Oid } from '../zcache/index.ts';
@@ -29,6 +30,10 @@ export interface FrontswapPool {
   /** Flushes all pages; how many there were. */
   invalidateArea(): number;
   walk(): Iterable<{ readonly oid: Oid; readonly index: number }>;
+  /** Where pages may be with peers and can be had: brings one home, or gives it (see PageFetcher). */
+  readonly fetch?: ((oid: Oid, index: number) => Promise<'local' | Uint8Array>) | undefined;
+  /** Whether a page is with a peer; only where there is `fetch`. */
+  isAway?(oid: Oid, index: number): boolean;
 }
 
 export interface FrontswapBackend {

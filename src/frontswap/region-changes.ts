@@ -1,15 +1,22 @@
 /**
  * Changes of slots of one region, which the caller holds (region-locks.ts): what the store takes stays there, what it
- * refuses goes to the device, if there is one.
+ * refuses goes to the device, if there is one. Of a page that is with a peer, and gets a new part, the rest is fetched.
  */
 
 import { isOnDevice } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
+import { AwayPages, alwaysAway, FETCHES_MAX } from './away-pages.ts';
 import type { BackingDevice } from './backing-device.ts';
 import type { DeviceSide } from './device-side.ts';
 import { REGION_SLOTS } from './region-locks.ts';
 
 const zeroes = new Uint8Array(REGION_SLOTS * SLOT_BYTES);
+
+/**
+ * What became of a part of a page: the store has it; has not taken it; was not asked, as the rest of the page is the
+ * device's; or was asked, and the page is with a peer.
+ */
+type Outcome = 'stored' | 'refused' | 'not offered' | 'away';
 
 export class RegionChanges {
   readonly #area: FrontswapArea;
@@ -18,23 +25,25 @@ export class RegionChanges {
   readonly #page = new Uint8Array(SLOT_BYTES);
   /** Pages that the store refused and that went to the device, or nowhere. */
   refusedPages = 0;
-  /** Whether the last page that was not stored was offered at all. */
-  #wasOffered = false;
+  /** Of the last part that was to be stored. */
+  #outcome: Outcome = 'stored';
+  readonly #away: AwayPages;
 
   constructor(area: FrontswapArea, device: BackingDevice | undefined, side: DeviceSide | undefined) {
     this.#area = area;
     this.#device = device;
     this.#side = side;
+    this.#away = new AwayPages(area);
   }
 
-  /** Stores parts of `bytes` from index `from` to `end`, up to the first that is refused; the index of that. */
+  /** Stores parts of `bytes` from index `from` to `end`, up to the first that is not stored; the index of that. */
   store(position: number, bytes: Uint8Array, from: number, end: number): number {
     let done = from;
     while (done < end) {
-      const length = Math.min(SLOT_BYTES - ((position + done) % SLOT_BYTES), end - done);
-      const part = length === bytes.length ? bytes : bytes.subarray(done, done + length);
-      if (!this.#storePart(position + done, part)) break;
-      done += length;
+      const next = endOfSlot(position, done, end);
+      const part = next - done === bytes.length ? bytes : bytes.subarray(done, next);
+      if (this.#storePart(position + done, part) !== 'stored') break;
+      done = next;
     }
     return done;
   }
@@ -82,42 +91,82 @@ export class RegionChanges {
     return await this.writeZeroes(position, end, through);
   }
 
-  #countRefused(): void {
-    if (this.#wasOffered) this.refusedPages++;
+  #storePart(position: number, part: Uint8Array): Outcome {
+    this.#outcome = this.#outcomeOf(position, part);
+    return this.#outcome;
   }
 
-  #storePart(position: number, part: Uint8Array): boolean {
-    this.#wasOffered = true;
+  #outcomeOf(position: number, part: Uint8Array): Outcome {
     const slot = Math.floor(position / SLOT_BYTES);
-    if (part.length === SLOT_BYTES) return this.#area.replace(slot, part);
-    const stored = this.#area.replacePart(slot, position % SLOT_BYTES, part);
-    if (stored !== undefined) return stored;
-    // The rest of the page is the device's, unless that has none.
-    if (isOnDevice(this.#device, slot)) {
-      this.#wasOffered = false;
-      return false;
+    if (part.length === SLOT_BYTES) return this.#replace(slot, part);
+    try {
+      const stored = this.#area.replacePart(slot, position % SLOT_BYTES, part);
+      if (stored !== undefined) return stored ? 'stored' : 'refused';
+    } catch (thrown) {
+      if (!this.#away.canFetch(thrown)) throw thrown;
+      return 'away';
     }
+    // The rest of the page is the device's, unless that has none.
+    if (isOnDevice(this.#device, slot)) return 'not offered';
     this.#page.fill(0).set(part, position % SLOT_BYTES);
-    return this.#area.replace(slot, this.#page);
+    return this.#replace(slot, this.#page);
+  }
+
+  #replace(slot: number, page: Uint8Array): Outcome {
+    return this.#area.replace(slot, page) ? 'stored' : 'refused';
   }
 
   async #storeOrWrite(position: number, bytes: Uint8Array, from: number, end: number): Promise<boolean> {
+    let fetches = 0;
     for (let done = from; done < end; ) {
       done = this.store(position, bytes, done, end);
       if (done === end) return true;
+      let next = endOfSlot(position, done, end);
+      if (this.#outcome === 'away') {
+        const slot = Math.floor((position + done) / SLOT_BYTES);
+        if (++fetches > FETCHES_MAX) throw alwaysAway(slot);
+        const page = await this.#fetch(slot);
+        if (page === 'local') continue;
+        const whole = new Uint8Array(SLOT_BYTES);
+        whole.set(page);
+        whole.set(bytes.subarray(done, next), (position + done) % SLOT_BYTES);
+        if (!(await this.#storeOrWrite(slot * SLOT_BYTES, whole, 0, SLOT_BYTES))) return false;
+        done = next;
+        continue;
+      }
       this.#countRefused();
       if (this.#side === undefined) return false;
-      let refused = done;
-      let stored: boolean;
-      do {
-        refused = Math.min(end, refused + SLOT_BYTES - ((position + refused) % SLOT_BYTES));
-        const next = Math.min(end, refused + SLOT_BYTES);
-        stored = refused < end && this.#storePart(position + refused, bytes.subarray(refused, next));
-        if (refused < end && !stored) this.#countRefused();
-      } while (refused < end && !stored);
+      let refused = next;
+      while (refused < end) {
+        next = endOfSlot(position, refused, end);
+        const outcome = this.#storePart(position + refused, bytes.subarray(refused, next));
+        if (outcome === 'stored' || outcome === 'away') break;
+        this.#countRefused();
+        refused = next;
+      }
+      const isStored = refused < end && this.#outcome === 'stored';
       await this.#side.write(position + done, bytes.subarray(done, refused), false);
-      done = stored ? Math.min(end, refused + SLOT_BYTES) : refused;
+      done = isStored ? next : refused;
     }
     return true;
   }
+
+  /** As `fetch` of the area. A page that cannot be had leaves the store if the device has it as well. */
+  async #fetch(slot: number): Promise<'local' | Uint8Array> {
+    try {
+      return await this.#area.fetch(slot);
+    } catch (error) {
+      if (this.#area.dropClean(slot)) return 'local';
+      throw error;
+    }
+  }
+
+  #countRefused(): void {
+    if (this.#outcome === 'refused') this.refusedPages++;
+  }
+}
+
+/** Where the slot of the byte at index `from` ends, at most `end`. */
+function endOfSlot(position: number, from: number, end: number): number {
+  return Math.min(end, from + SLOT_BYTES - ((position + from) % SLOT_BYTES));
 }

@@ -5,6 +5,9 @@
  *                \--- refused ----------------------------------------------> device
  *   read  -> store, else device, else zeroes
  *
+ * Pages of the store that are with peers are fetched where they are needed, if the area's backend has a fetcher; what
+ * is overwritten or dropped whole is not, nor what moves out because memory is short.
+ *
  * Calls that end in `Now` do what can be done at once and return how many bytes that was; the rest is for the call of
  * the same name that may wait. Whoever changes a slot holds its region (region-locks.ts), so changes of one slot have
  * one order, whichever threads and connections they come from. What is done to one region that is held is in
@@ -15,11 +18,12 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { allocationOf, type Extent, isOnDevice, nextData } from './allocation.ts';
+import { allocationOf, type Extent, nextData } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
+import { AreaReads } from './area-reads.ts';
 import type { BackingDevice } from './backing-device.ts';
 import { type CleanPages, DeviceReads } from './device-reads.ts';
-import { DeviceSide } from './device-side.ts';
+import { DeviceSide, MissingPages } from './device-side.ts';
 import { DeviceSync } from './device-sync.ts';
 import { RegionChanges } from './region-changes.ts';
 import { REGION_SLOTS, RegionLocks } from './region-locks.ts';
@@ -52,6 +56,7 @@ export class SwapDevice {
   readonly #side: DeviceSide | undefined;
   readonly #changes: RegionChanges;
   readonly #reads: DeviceReads | undefined;
+  readonly #areaReads: AreaReads;
   readonly #locks: RegionLocks;
   /** A byte for each region: whether it was read or written since the hand of `moveOut` came by. */
   readonly #used: Uint8Array<SharedArrayBuffer>;
@@ -73,6 +78,7 @@ export class SwapDevice {
     }
     this.#changes = new RegionChanges(area, device, this.#side);
     this.#used = new Uint8Array(shared?.used ?? new SharedArrayBuffer(Math.ceil(area.slots / REGION_SLOTS)));
+    this.#areaReads = new AreaReads(area, device, this.#reads, this.#used);
   }
 
   share(): SharedSwap {
@@ -105,7 +111,8 @@ export class SwapDevice {
    * Writes bytes, which must stay as they are until this ends. `through`: to the device, too; they last after the
    * next `sync`. False: the store took not all of it and there is no device, or it goes beyond what is in use.
    *
-   * @throws what the device throws; then each byte has its older or its newer content, also within one slot
+   * @throws what the device throws; then each byte has its older or its newer content, also within one slot.
+   *   TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST: part of a page is written that cannot be fetched
    */
   async write(position: number, bytes: Uint8Array, through = this.area.writethrough): Promise<boolean> {
     for (let done = 0; done < bytes.length; ) {
@@ -122,42 +129,14 @@ export class SwapDevice {
     return true;
   }
 
-  /** Reads what needs no device, from the start on; how many bytes. */
+  /** Reads what needs neither device nor peer, from the start on; how many bytes. */
   readNow(position: number, out: Uint8Array): number {
-    let done = 0;
-    while (done < out.length) {
-      const at = position + done;
-      const slot = Math.floor(at / SLOT_BYTES);
-      const within = at - slot * SLOT_BYTES;
-      const length = Math.min(SLOT_BYTES - within, out.length - done);
-      const part = length === out.length ? out : out.subarray(done, done + length);
-      const found =
-        length === SLOT_BYTES ? this.area.load(slot, part) || -1 : this.area.loadPart(slot, within, part);
-      if (found >= 0) {
-        this.#used[Math.floor(slot / REGION_SLOTS)] = 1;
-        part.fill(0, found);
-      } else if (!isOnDevice(this.device, slot)) {
-        part.fill(0);
-      } else if (this.#reads?.now(slot, within, part) !== true) {
-        break;
-      }
-      done += length;
-    }
-    return done;
+    return this.#areaReads.now(position, out);
   }
 
+  /** @throws what the device throws; TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST */
   async read(position: number, out: Uint8Array): Promise<void> {
-    for (let done = 0; ; ) {
-      done += this.readNow(position + done, out.subarray(done));
-      if (done === out.length) return;
-      let end = done;
-      do {
-        const slot = Math.floor((position + end) / SLOT_BYTES);
-        end = Math.min((slot + 1) * SLOT_BYTES - position, out.length);
-      } while (end < out.length && !this.area.holdsPage((position + end) / SLOT_BYTES));
-      await this.#reads?.read(position + done, out.subarray(done, end));
-      done = end;
-    }
+    await this.#areaReads.all(position, out);
   }
 
   /**
@@ -223,7 +202,7 @@ export class SwapDevice {
       const region = Math.floor(slot / REGION_SLOTS);
       const regionEnd = Math.min((region + 1) * REGION_SLOTS, last);
       const from = slot;
-      await this.#holding(region, () => this.#moveOut(from, regionEnd, 0));
+      await this.#holding(region, () => this.#moveOut(from, regionEnd, 0, true));
       slot = map.nextAccepted(regionEnd, last);
       if (regions % REGIONS_A_TURN === 0) await nextTurn();
     }
@@ -251,20 +230,27 @@ export class SwapDevice {
     return allocationOf(this.area, this.device, position, length, extentsMax);
   }
 
-  /** Writes all dirty pages to the device and makes them last. They stay in the store, clean. */
+  /**
+   * Writes all dirty pages to the device and makes them last. They stay in the store, clean.
+   *
+   * @throws what the device throws. TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST: a page cannot be fetched; then all others
+   *   are on the device
+   */
   async flush(): Promise<void> {
     if (this.#side === undefined) return;
     const { map } = this.area;
+    const missing = new MissingPages();
     let regions = 0;
     for (let slot = map.nextDirty(0); slot !== -1; ) {
       const region = Math.floor(slot / REGION_SLOTS);
       const end = Math.min((region + 1) * REGION_SLOTS, this.area.slots);
       const from = slot;
-      await this.#holding(region, () => (this.#side as DeviceSide).writeBack(from, end));
+      await this.#holding(region, () => (this.#side as DeviceSide).writeBack(from, end, missing));
       slot = map.nextDirty(end);
       if (++regions % REGIONS_A_TURN === 0) await nextTurn();
     }
     await this.sync();
+    missing.check();
   }
 
   /**
@@ -278,7 +264,7 @@ export class SwapDevice {
 
   /**
    * Moves pages out to the device, those first that were not used lately, until at most `target` remain in the store.
-   * What is stored meanwhile may remain.
+   * What is stored meanwhile may remain, and so do pages that are with peers: they take hardly any memory here.
    *
    * @returns pages that remain
    * @throws what the device throws, and as `sync` after one that failed: then the store's pages are the only ones
@@ -298,7 +284,7 @@ export class SwapDevice {
       else {
         const first = region * REGION_SLOTS;
         const end = Math.min(first + REGION_SLOTS, this.area.slots);
-        await this.#holding(region, () => this.#moveOut(first, end, target));
+        await this.#holding(region, () => this.#moveOut(first, end, target, false));
       }
       if (++looks % REGIONS_A_TURN === 0) await nextTurn();
     }
@@ -325,17 +311,19 @@ export class SwapDevice {
     }
   }
 
-  /** Moves pages of a region that is held to the device, until `target` remain in the store. */
-  async #moveOut(first: number, end: number, target: number): Promise<void> {
+  /** Moves pages of a region that is held to the device, until `target` remain in the store; `away` ones, too. */
+  async #moveOut(first: number, end: number, target: number, away: boolean): Promise<void> {
     const { map } = this.area;
-    await this.#side?.writeBack(first, end);
+    const missing = new MissingPages(away);
+    await this.#side?.writeBack(first, end, missing);
+    missing.check();
     this.#sync?.check();
     for (
       let slot = map.nextClean(first, end);
       slot !== -1 && map.pages > target;
       slot = map.nextClean(slot + 1, end)
     ) {
-      this.area.dropClean(slot);
+      if (away || !this.area.isAway(slot)) this.area.dropClean(slot);
     }
   }
 

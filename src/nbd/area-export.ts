@@ -15,7 +15,13 @@ import {
   SwapDevice,
   ZcacheFrontswapBackend,
 } from '../frontswap/index.ts';
-import { type Client, type ClientStatistics, type Store, TmemError } from '../zcache/index.ts';
+import {
+  type Client,
+  type ClientStatistics,
+  type PageFetcher,
+  type Store,
+  TmemError,
+} from '../zcache/index.ts';
 import { AreaVolume, type ExportKind } from './area-volume.ts';
 import {
   attachBackingFile,
@@ -24,7 +30,7 @@ import {
   type SharedFile,
   slotsOf,
 } from './backing-file.ts';
-import { cacheName, clientName } from './export-clients.ts';
+import { areaContent, cacheName, clientName } from './export-clients.ts';
 import { AREA_TYPE, checkRecord } from './export-record.ts';
 import { type ExportStatistics, exportStatistics } from './export-statistics.ts';
 import { FileWatch } from './file-watch.ts';
@@ -54,6 +60,8 @@ export interface AreaExportOptions {
   readonly cache?: boolean;
   /** Most memory of the store the export may take, in bytes. */
   readonly memoryMax?: number;
+  /** Has pages of the export that are with peers. Without one, requests that need them fail. */
+  readonly fetcher?: PageFetcher | undefined;
 }
 
 /** What another thread of this process needs to serve the export. Plain data. */
@@ -131,7 +139,8 @@ export class AreaExport implements NbdExport {
         if (isNew) client.remove();
       });
       client.setCap(memoryMax ?? null);
-      const backend = new ZcacheFrontswapBackend(store, client);
+      const backend = new ZcacheFrontswapBackend(store, client, options.fetcher);
+      await backend.fetchMetadata();
       checkRecord(backend, options, file?.identity ?? null);
       const shim = newShim(store, backend);
       const area = initArea(shim, options.name, {
@@ -166,14 +175,15 @@ export class AreaExport implements NbdExport {
   }
 
   /**
-   * The export that another thread of this process shares; `store` is this thread's.
+   * The export that another thread of this process shares; `store` and `fetcher` are this thread's.
    *
    * @throws TmemError TMEM_ERR_BACKING_FILE, TMEM_ERR_TOO_MANY_THREADS; errors of node:fs and of the store
    */
-  static async attach(store: Store, shared: SharedExport): Promise<AreaExport> {
+  static async attach(store: Store, shared: SharedExport, fetcher?: PageFetcher): Promise<AreaExport> {
     const { name, description, kind, readOnly, size, cache } = shared;
     const client = store.client(shared.client);
-    const area = newShim(store, new ZcacheFrontswapBackend(store, client)).attach(shared.area);
+    const backend = new ZcacheFrontswapBackend(store, client, fetcher);
+    const area = newShim(store, backend).attach(shared.area);
     const clean = shared.file && cache ? imageCache(store, cacheName(name), shared.file.identity) : undefined;
     const counters = ThreadCounters.take(shared.counters);
     let file: BackingFile | undefined;
@@ -247,6 +257,11 @@ export class AreaExport implements NbdExport {
   memory(): { used: number; limit: number } {
     const { frames, capFrames } = this.#parts.client.frames();
     return { used: frames * PAGE_BYTES, limit: capFrames * PAGE_BYTES };
+  }
+
+  /** Pages of it that are with peers. It takes some hundred microseconds. */
+  get pagesAway(): number {
+    return areaContent(this.#parts.client.stats().pools)?.remote_pages ?? 0;
   }
 
   /**

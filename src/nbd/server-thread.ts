@@ -8,14 +8,13 @@
 
 import { subscribe } from 'node:diagnostics_channel';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { attach } from '../zcache/index.ts';
+import { attach, PortFetcher, sentError } from '../zcache/index.ts';
 import { AreaExport } from './area-export.ts';
 import { NbdServer } from './server.ts';
 import {
   FORWARDED,
   type Forwarded,
   type FromThread,
-  sentError,
   type Task,
   type ThreadData,
   type ToThread,
@@ -27,9 +26,10 @@ function send(message: FromThread): void {
   port.postMessage(message);
 }
 
-function serve({ store: token, options }: ThreadData): void {
+function serve({ store: token, options, fetches }: ThreadData): void {
   const store = attach(token);
   const server = new NbdServer(options);
+  const fetcher = fetches && new PortFetcher(fetches);
   const exports = new Map<string, AreaExport>();
   const adding = new Set<Promise<void>>();
 
@@ -38,7 +38,7 @@ function serve({ store: token, options }: ThreadData): void {
   }
 
   const add = async (task: Task & { kind: 'add' }): Promise<void> => {
-    const attached = await AreaExport.attach(store, task.shared);
+    const attached = await AreaExport.attach(store, task.shared, fetcher);
     exports.set(attached.name, attached);
     await server.addExport(attached);
   };
@@ -56,6 +56,7 @@ function serve({ store: token, options }: ThreadData): void {
       await server.stop(task.graceMs);
       await Promise.allSettled(adding);
       for (const attached of exports.values()) await attached.detach();
+      fetcher?.close();
       store.close();
     }
   };

@@ -5,14 +5,8 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import { publish, TmemError } from '../zcache/index.ts';
-import {
-  type FromThread,
-  receivedError,
-  type Task,
-  type ThreadData,
-  type ToThread,
-} from './thread-messages.ts';
+import { publish, receivedError, TmemError } from '../zcache/index.ts';
+import type { FromThread, Task, ThreadData, ToThread } from './thread-messages.ts';
 import type { TlsOptions } from './tls.ts';
 
 /** The thread's file, beside this one, as source or as built. */
@@ -42,6 +36,7 @@ export class ServingThread {
     this.#onDeath = onDeath;
     this.#worker = new Worker(THREAD_URL, {
       ...{ workerData: data, name: 'tmem-nbd' },
+      transferList: data.fetches === undefined ? [] : [data.fetches],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     });
     this.#worker.on('message', (message: FromThread) => this.#take(message));

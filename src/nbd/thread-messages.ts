@@ -7,8 +7,8 @@
  *   task    -> 'done'
  */
 
-import type { StoreToken } from '../zcache/index.ts';
-import { ERROR_CODES, TmemError, type TmemErrorCode, type TmemEvents } from '../zcache/index.ts';
+import type { MessagePort } from 'node:worker_threads';
+import type { SentError, StoreToken, TmemEvents } from '../zcache/index.ts';
 import type { SharedExport } from './area-export.ts';
 import type { NbdServerOptions } from './server.ts';
 import type { TlsOptions } from './tls.ts';
@@ -17,6 +17,8 @@ import type { TlsOptions } from './tls.ts';
 export interface ThreadData {
   readonly store: StoreToken;
   readonly options: NbdServerOptions;
+  /** To whom pages are fetched from that are with peers. */
+  readonly fetches: MessagePort | undefined;
 }
 
 /** What takes a while, and is answered. */
@@ -47,19 +49,3 @@ export type FromThread =
   | { readonly kind: 'ended' }
   | { readonly kind: 'done'; readonly id: number; readonly error: SentError | undefined }
   | { readonly kind: 'event'; readonly event: Forwarded };
-
-/** An error on its way between threads, where it would lose its code. */
-export interface SentError {
-  readonly code: string | undefined;
-  readonly message: string;
-}
-
-export function sentError(thrown: unknown): SentError {
-  const { code, message = String(thrown) } = (thrown ?? {}) as { code?: unknown; message?: string };
-  return { code: typeof code === 'string' ? code : undefined, message };
-}
-
-export function receivedError({ code, message }: SentError): Error {
-  if (code !== undefined && code in ERROR_CODES) return new TmemError(code as TmemErrorCode, message);
-  return Object.assign(new Error(message), code === undefined ? {} : { code });
-}

@@ -14,7 +14,14 @@
  */
 
 import type { Socket } from 'node:net';
-import { type Descriptors, descriptors, type Store, TmemError } from '../zcache/index.ts';
+import {
+  type Descriptors,
+  descriptors,
+  FetchServer,
+  type PageFetcher,
+  type Store,
+  TmemError,
+} from '../zcache/index.ts';
 import { descriptorOf, refuse } from './accepted.ts';
 import type { AreaExport } from './area-export.ts';
 import { type Address, Listener } from './listener.ts';
@@ -30,6 +37,8 @@ export const THREADS_MAX = 64;
 export interface ThreadedNbdServerOptions extends NbdServerOptions {
   /** Threads that serve, 1 to 64. The store needs a slot for each, beside that of this thread. */
   readonly threads: number;
+  /** Has pages of the exports that are with peers; the threads ask it through this one. */
+  readonly fetcher?: PageFetcher | undefined;
   /** A serving thread died, TMEM_ERR_THREAD_DIED: the process has to end. Called once. */
   readonly onFailed: (error: TmemError) => void;
 }
@@ -44,6 +53,7 @@ export class ThreadedNbdServer implements NbdService {
   readonly #threads: readonly ServingThread[];
   readonly #system: Descriptors;
   readonly #connectionsMax: number;
+  readonly #fetches: FetchServer | undefined;
   readonly #onFailed: (error: TmemError) => void;
   readonly #hasTls: boolean;
   readonly #exports = new Map<string, Offered>();
@@ -54,17 +64,18 @@ export class ThreadedNbdServer implements NbdService {
   #failure: TmemError | undefined;
 
   private constructor(store: Store, system: Descriptors, options: ThreadedNbdServerOptions) {
-    const { threads, onFailed, connectionsMax = CONNECTIONS_DEFAULT_MAX, ...others } = options;
+    const { threads, onFailed, fetcher, connectionsMax = CONNECTIONS_DEFAULT_MAX, ...others } = options;
     this.#system = system;
     this.#connectionsMax = connectionsMax;
     this.#onFailed = onFailed;
     this.#hasTls = others.tls !== undefined;
     // Connections are counted here, for all threads.
     const serverOptions = { ...others, connectionsMax: Number.POSITIVE_INFINITY };
-    this.#threads = Array.from(
-      { length: threads },
-      () => new ServingThread({ store: store.share(), options: serverOptions }, (error) => this.#fail(error)),
-    );
+    this.#fetches = fetcher && new FetchServer(store, fetcher);
+    this.#threads = Array.from({ length: threads }, () => {
+      const data = { store: store.share(), options: serverOptions, fetches: this.#fetches?.newPort() };
+      return new ServingThread(data, (error) => this.#fail(error));
+    });
   }
 
   /**
@@ -96,6 +107,7 @@ export class ThreadedNbdServer implements NbdService {
       if (server.#failure !== undefined) throw server.#failure;
     } catch (error) {
       await Promise.allSettled(server.#threads.map((thread) => thread.stop(0)));
+      server.#fetches?.close();
       throw error;
     }
     server.#running = true;
@@ -158,7 +170,11 @@ export class ThreadedNbdServer implements NbdService {
 
   async #stop(graceMs: number): Promise<void> {
     await this.#closeListeners();
-    await all(this.#threads.map((thread) => thread.stop(graceMs)));
+    try {
+      await all(this.#threads.map((thread) => thread.stop(graceMs)));
+    } finally {
+      this.#fetches?.close();
+    }
     this.#exports.clear();
   }
 

@@ -108,8 +108,10 @@ export class WriteBack {
       const used = memory.used / FRAME_BYTES;
       const wanted = Math.max(frames, limit === 0 ? 0 : missing(limit, limit - used));
       if (wanted === 0 || used === 0) return;
-      const { pages } = exported.swap.area.map;
-      await exported.swap.shrink(Math.max(0, Math.floor(pages - (wanted * pages) / used)));
+      // Those with peers take hardly any memory here, and are not moved.
+      const away = exported.pagesAway;
+      const pages = exported.swap.area.map.pages - away;
+      await exported.swap.shrink(away + Math.max(0, Math.floor(pages - (wanted * pages) / used)));
       if (this.#failing.delete(exported)) this.#onRecovered(exported);
     } catch (error) {
       const reason = reasonOf(error);

@@ -1,0 +1,382 @@
+// Pages of an area that are with peers: whoever reads or writes it sees no difference, and nobody fetches for nothing.
+import fc from 'fast-check';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  type AreaOptions,
+  type BackingDevice,
+  Frontswap,
+  MemoryDevice,
+  SwapDevice,
+  ZcacheFrontswapBackend,
+} from '../../src/frontswap/index.ts';
+import { open } from '../../src/zcache/index.ts';
+import { FarPages } from '../zcache/far-pages.ts';
+
+const SLOTS = 70; // two regions
+const SLOT = 4096;
+const REGION = 64 * SLOT;
+const BLOCK = 512;
+const BLOCKS = SLOT / BLOCK;
+
+interface Setting extends Partial<AreaOptions> {
+  device?: BackingDevice | undefined;
+  isFetched?: boolean;
+  refuses?: boolean;
+}
+
+function bench({ device, isFetched = true, refuses: _, ...area }: Setting = {}) {
+  const store = open({ memory: '8 MiB', incompressible: 'store', debug: true });
+  onTestFinished(() => store.close());
+  const far = new FarPages();
+  const backend = new ZcacheFrontswapBackend(store, store.client('swap'), isFetched ? far : undefined);
+  const shim = new Frontswap();
+  shim.register(backend);
+  const swap = new SwapDevice(shim.init(1, { slots: SLOTS, ...area }), device);
+  const pool = store.client('swap').pool('area-1', { kind: 'persistent' });
+  return { store, far, swap, pool, backend, shim };
+}
+
+/** Bytes that compress, but are more than one repeated value: such pages can be sent away. */
+function pattern(fill: number, length = SLOT): Uint8Array {
+  return new Uint8Array(length).map((_, i) => (i % 16 === 0 ? fill : 255 - fill));
+}
+
+async function read(swap: SwapDevice | BackingDevice, slot: number, within = 0, length = SLOT) {
+  const out = new Uint8Array(length).fill(0xaa);
+  await swap.read(slot * SLOT + within, out);
+  return out;
+}
+
+const turns = (count: number) => async () => {
+  for (let i = 0; i < count; i++) await Promise.resolve();
+};
+
+const peersAway = expect.objectContaining({ code: 'TMEM_ERR_PEERS_AWAY' });
+const pageLost = expect.objectContaining({ code: 'TMEM_ERR_PAGE_LOST' });
+
+const operations = fc.array(
+  fc.record({
+    what: fc.constantFrom(
+      ...['write', 'write', 'part', 'part', 'part', 'through', 'read', 'read', 'trim', 'zero', 'flush'],
+      ...['shrink', 'send', 'send', 'send'],
+    ),
+    slot: fc.integer({ min: 60, max: 67 }),
+    block: fc.nat(BLOCKS - 1),
+    blocks: fc.integer({ min: 1, max: 2 * BLOCKS }),
+    fill: fc.integer({ min: 1, max: 255 }),
+    wait: fc.boolean(),
+  }),
+  { maxLength: 60 },
+);
+
+describe.each([
+  ['no device', () => undefined, {}],
+  ['a device', () => new MemoryDevice(), {}],
+  ['a device written through', () => new MemoryDevice(), { writethrough: true }],
+  ['a device, and a store that refuses now and then', () => new MemoryDevice(), { refuses: true }],
+] as [string, () => MemoryDevice | undefined, Setting][])('with %s', (_, newDevice, setting) => {
+  test('bytes read as written last, wherever pages are, in any order of things', async () => {
+    const streams = [
+      fc.infiniteStream(fc.constantFrom('home' as const, 'page' as const)),
+      fc.infiniteStream(fc.nat(5)),
+      fc.infiniteStream(fc.boolean()),
+    ] as const;
+    let fetches = 0;
+    await fc.assert(
+      fc.asyncProperty(operations, ...streams, async (todo, answers, delays, coins) => {
+        const device = newDevice();
+        const { store, far, swap, pool } = bench({ device, ...setting });
+        far.answer = () => answers.next().value;
+        far.wait = () => turns(delays.next().value)();
+        const model = new Uint8Array(SLOTS * SLOT);
+        const running: Promise<unknown>[] = [];
+        for (const { what, slot, block, blocks, fill, wait } of todo) {
+          const from = slot * SLOT + (what === 'write' || what === 'trim' ? 0 : block * BLOCK);
+          // What lies in two regions is done one after the other: others may come in between.
+          const most = from < REGION ? REGION - from : SLOTS * SLOT - from;
+          const length = what === 'write' || what === 'trim' ? SLOT : Math.min(most, blocks * BLOCK);
+          const alone = running.length === 0;
+          let step: Promise<unknown> | undefined;
+          if (setting.refuses && coins.next().value) store.freeze();
+          else store.thaw();
+          if (what === 'send') {
+            far.takeSome(pool, () => coins.next().value);
+          } else if (what === 'write' || what === 'part' || what === 'through') {
+            const bytes = pattern(fill, length);
+            model.set(bytes, from);
+            step = writeAll(swap, from, bytes, what === 'through');
+          } else if (what === 'trim') {
+            model.fill(0, from, from + length);
+            step = swap.trim(from, length);
+          } else if (what === 'zero') {
+            model.fill(0, from, from + length);
+            step = swap.zero(from, length, fill % 2 === 0);
+          } else if (what === 'read') {
+            const want = model.slice(from, from + length);
+            step = read(swap, 0, from, length).then((got) => {
+              if (alone && wait) expect(got).toEqual(want);
+            });
+          } else {
+            step = what === 'flush' ? swap.flush() : swap.shrink(fill % 4);
+          }
+          if (step !== undefined) running.push(step);
+          if (wait) await Promise.all(running.splice(0));
+        }
+        await Promise.all(running);
+        far.takeSome(pool, () => coins.next().value);
+        expect(Buffer.compare(await read(swap, 0, 0, model.length), model)).toBe(0);
+        store.thaw();
+        far.takeSome(pool);
+        await swap.flush();
+        if (device !== undefined)
+          expect(Buffer.compare(await read(device, 0, 0, model.length), model)).toBe(0);
+        expect(Buffer.compare(await read(swap, 0, 0, model.length), model)).toBe(0);
+        fetches += far.fetched.length;
+        store.close();
+      }),
+      { numRuns: 60 },
+    );
+    expect(fetches).toBeGreaterThan(0);
+  });
+
+  test('what cannot be had is an error, and all else reads as written', async () => {
+    const answers = fc.infiniteStream(
+      fc.constantFrom('home', 'page', 'peers away', 'peers away') as fc.Arbitrary<never>,
+    );
+    await fc.assert(
+      fc.asyncProperty(operations, answers, fc.infiniteStream(fc.boolean()), async (todo, answer, coins) => {
+        const { store, far, swap, pool } = bench({ device: newDevice(), ...setting });
+        far.answer = () => answer.next().value;
+        // What each block may hold.
+        const model = Array.from({ length: SLOTS * BLOCKS }, () => new Set([0]));
+        for (const { what, slot, block, blocks, fill } of todo) {
+          if (setting.refuses && coins.next().value) store.freeze();
+          else store.thaw();
+          if (what === 'send') far.takeSome(pool, () => coins.next().value);
+          if (
+            what !== 'part' &&
+            what !== 'through' &&
+            what !== 'trim' &&
+            what !== 'shrink' &&
+            what !== 'flush'
+          )
+            continue;
+          const isTrim = what === 'trim';
+          const first = slot * BLOCKS + (isTrim ? 0 : block);
+          const count = isTrim ? BLOCKS : blocks;
+          const value = isTrim ? 0 : fill;
+          const position = first * BLOCK;
+          try {
+            if (isTrim) await swap.trim(position, SLOT);
+            else if (what === 'shrink') await swap.shrink(fill % 4);
+            else if (what === 'flush') await swap.flush();
+            else await swap.write(position, pattern(fill, count * BLOCK), what === 'through' || undefined);
+            if (what === 'shrink' || what === 'flush') continue;
+            for (let i = first; i < first + count; i++) model[i] = new Set([value]);
+          } catch (error) {
+            expect(error).toEqual(peersAway);
+            expect(isTrim).toBe(false);
+            if (what === 'flush' || what === 'shrink') continue;
+            for (let i = first; i < first + count; i++) model[i]!.add(value);
+          }
+        }
+        far.answer = () => 'home';
+        const got = await read(swap, 0, 0, SLOTS * SLOT);
+        for (const [i, allowed] of model.entries()) {
+          const bytes = got.subarray(i * BLOCK, (i + 1) * BLOCK);
+          const fits = [...allowed].some((fill) =>
+            Buffer.from(bytes).equals(fill === 0 ? Buffer.alloc(BLOCK) : pattern(fill, BLOCK)),
+          );
+          if (!fits)
+            expect.fail(`block ${i} begins with ${bytes[0]}, allowed are ${[...allowed].join(', ')}`);
+        }
+        store.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+/** Writes, at once what can be. */
+async function writeAll(
+  swap: SwapDevice,
+  position: number,
+  bytes: Uint8Array,
+  through: boolean,
+): Promise<void> {
+  const done = through ? 0 : swap.writeNow(position, bytes);
+  if (done < bytes.length)
+    expect(await swap.write(position + done, bytes.subarray(done), through || undefined)).toBe(true);
+}
+
+test('without a fetcher who meets a page that is away is told so, and others are served', async () => {
+  const { far, swap, pool } = bench({ isFetched: false });
+  await swap.write(0, pattern(1));
+  await swap.write(SLOT, pattern(2));
+  far.take(pool, [...pool.walk()].find(({ oid }) => oid.w0 % 16 === 0)!.oid, 0);
+  const isRemote = expect.objectContaining({ code: 'TMEM_ERR_REMOTE' });
+  expect(() => swap.readNow(0, new Uint8Array(SLOT))).toThrow(isRemote);
+  await expect(swap.read(0, new Uint8Array(SLOT))).rejects.toEqual(isRemote);
+  await expect(swap.write(5, pattern(3, 10))).rejects.toEqual(isRemote);
+  await expect(swap.area.fetch(0)).rejects.toEqual(isRemote);
+  expect(await read(swap, 1)).toEqual(pattern(2));
+  expect(await swap.write(0, pattern(4))).toBe(true);
+  expect(await read(swap, 0)).toEqual(pattern(4));
+});
+
+test('what can be done at once ends before a page that is away', async () => {
+  const { far, swap, pool } = bench();
+  for (let slot = 0; slot < 8; slot++) await swap.write(slot * SLOT, pattern(slot + 1));
+  far.take(pool, [...pool.walk()].find(({ oid }) => oid.w0 % 16 === 3)!.oid, 0);
+  expect(swap.readNow(0, new Uint8Array(8 * SLOT))).toBe(3 * SLOT);
+  expect(swap.readNow(2 * SLOT + 100, new Uint8Array(2 * SLOT))).toBe(SLOT - 100);
+  expect(swap.writeNow(3 * SLOT + 7, pattern(9, 10))).toBe(0);
+  expect(swap.writeNow(2 * SLOT, pattern(9, 2 * SLOT))).toBe(2 * SLOT);
+  expect(far.fetched).toEqual([]);
+});
+
+test('whole pages, zeroes and trims over pages that are away fetch nothing', async () => {
+  for (const device of [undefined, new MemoryDevice()]) {
+    const { far, swap, pool } = bench({ device });
+    await swap.write(0, pattern(1, 8 * SLOT));
+    expect(far.takeSome(pool)).toBe(8);
+    await swap.write(0, pattern(2, 2 * SLOT));
+    await swap.trim(2 * SLOT, 2 * SLOT);
+    await swap.zero(4 * SLOT, 2 * SLOT, true);
+    await swap.zero(6 * SLOT, 2 * SLOT, false);
+    expect(far.fetched).toEqual([]);
+    const want = new Uint8Array(8 * SLOT);
+    want.set(pattern(2, 2 * SLOT));
+    expect(await read(swap, 0, 0, 8 * SLOT)).toEqual(want);
+    expect(far.fetched).toEqual([]);
+  }
+});
+
+test('a page that is lost is an error until it is written, and no other page suffers', async () => {
+  for (const device of [undefined, new MemoryDevice()]) {
+    const { far, swap, pool } = bench({ device });
+    await swap.write(0, pattern(1, 4 * SLOT));
+    far.takeSome(pool);
+    const lost = `${[...pool.walk()].find(({ oid }) => oid.w0 % 16 === 1)!.oid.w0}/0`;
+    far.answer = (handle) => (handle === lost ? 'lost' : 'home');
+    await expect(read(swap, 1)).rejects.toEqual(pageLost);
+    await expect(swap.write(SLOT + 5, pattern(2, 10))).rejects.toEqual(pageLost);
+    if (device !== undefined) {
+      await expect(swap.flush()).rejects.toEqual(pageLost);
+      for (const slot of [0, 2, 3]) expect(await read(device, slot)).toEqual(pattern(1));
+    }
+    for (const slot of [0, 2, 3]) expect(await read(swap, slot)).toEqual(pattern(1));
+    expect(await swap.write(SLOT, pattern(3))).toBe(true);
+    expect(await read(swap, 1)).toEqual(pattern(3));
+    await swap.flush();
+    if (device !== undefined) expect(await read(device, 1)).toEqual(pattern(3));
+  }
+});
+
+test('of a clean page that cannot be had the device has the content', async () => {
+  const device = new MemoryDevice();
+  const { far, swap, pool } = bench({ device });
+  await swap.write(0, pattern(1, 2 * SLOT));
+  await swap.flush();
+  expect(far.takeSome(pool)).toBe(2);
+  far.answer = () => 'lost';
+  expect(await read(swap, 0, 100, 200)).toEqual(pattern(1, 2 * SLOT).subarray(100, 300));
+  expect(await swap.write(SLOT + 512, pattern(2, 512))).toBe(true);
+  const want = pattern(1);
+  want.set(pattern(2, 512), 512);
+  expect(await read(swap, 1)).toEqual(want);
+});
+
+test('moving pages out leaves those alone that are away; a smaller area takes them, too', async () => {
+  const device = new MemoryDevice();
+  const { far, swap, pool } = bench({ device });
+  for (let slot = 0; slot < 20; slot++) await swap.write(slot * SLOT, pattern(slot + 1));
+  await swap.flush();
+  for (let slot = 10; slot < 20; slot++) await swap.write(slot * SLOT, pattern(slot + 101));
+  let at = 0;
+  expect(far.takeSome(pool, () => at++ % 2 === 0)).toBe(10);
+  expect(await swap.shrink(0)).toBe(10);
+  expect(far.fetched).toEqual([]);
+  expect(pool.stats().content).toMatchObject({ remote_pages: 10 });
+  await swap.cut(5 * SLOT, SLOTS * SLOT);
+  expect(swap.area.map.nextAccepted(5)).toBe(-1);
+  for (let slot = 5; slot < 20; slot++)
+    expect(await read(device, slot)).toEqual(pattern(slot + (slot < 10 ? 1 : 101)));
+});
+
+test('a page that never stays is given up', async () => {
+  const { far, swap, pool } = bench();
+  await swap.write(0, pattern(1));
+  far.takeSome(pool);
+  const { fetch } = far;
+  far.fetch = async (...handle) => {
+    const answer = await fetch.apply(far, handle);
+    far.takeSome(pool);
+    return answer;
+  };
+  const busy = expect.objectContaining({ code: 'TMEM_ERR_BUSY' });
+  await expect(read(swap, 0)).rejects.toEqual(busy);
+  await expect(swap.write(1, pattern(2, 5))).rejects.toEqual(busy);
+  expect(far.fetched.length).toBeLessThan(30);
+  far.fetch = fetch;
+  expect(await read(swap, 0)).toEqual(pattern(1));
+});
+
+test('a read asks for several pages at one time, and leaves its buffer alone once it failed', async () => {
+  const { far, swap, pool } = bench();
+  await swap.write(0, pattern(1, SLOTS * SLOT));
+  far.takeSome(pool);
+  let under = 0;
+  let most = 0;
+  far.wait = async () => {
+    most = Math.max(most, ++under);
+    await new Promise((resolve) => setImmediate(resolve));
+    under--;
+  };
+  let left = 3;
+  far.answer = () => (--left === 0 ? 'peers away' : 'page');
+  const out = new Uint8Array(SLOTS * SLOT);
+  await expect(swap.read(0, out)).rejects.toEqual(peersAway);
+  expect(under).toBe(0);
+  expect(most).toBeGreaterThan(1);
+  expect(far.fetched.length).toBeLessThan(SLOTS);
+  expect(await read(swap, 0, 0, SLOTS * SLOT)).toEqual(pattern(1, SLOTS * SLOT));
+  expect(most).toBeLessThanOrEqual(16);
+});
+
+test('an exclusive load of a page that is away frees it, and one that fails leaves it', async () => {
+  const { far, swap, pool } = bench({ exclusiveLoads: true });
+  for (const answer of ['home', 'page'] as const) {
+    await swap.write(0, pattern(1));
+    far.takeSome(pool);
+    far.answer = () => 'peers away';
+    await expect(read(swap, 0)).rejects.toEqual(peersAway);
+    expect(swap.area.holdsPage(0)).toBe(true);
+    far.answer = () => answer;
+    expect(await read(swap, 0)).toEqual(pattern(1));
+    expect(swap.area.holdsPage(0)).toBe(false);
+    expect(pool.pages).toBe(0);
+  }
+});
+
+test('an area whose metadata is away is found again once that was fetched', async () => {
+  const { far, swap, store } = bench({ swizzleBits: 7 });
+  await swap.write(0, pattern(1));
+  const metadata = store.client('swap').pool('areas', { kind: 'persistent' });
+  // As large as a page that is worth sending: the rest of it is for later.
+  const [{ oid, index }] = [...metadata.walk()] as [{ oid: never; index: number }];
+  const page = new Uint8Array(SLOT);
+  const length = metadata.get(oid, index, page);
+  page.set(pattern(3, 1000), length);
+  metadata.put(oid, index, page.subarray(0, 1000));
+  for (const answer of ['home', 'page'] as const) {
+    expect(far.takeSome(metadata)).toBe(1);
+    far.answer = () => answer;
+    const backend = new ZcacheFrontswapBackend(store, store.client('swap'), far);
+    await backend.fetchMetadata();
+    const shim = new Frontswap();
+    shim.register(backend);
+    expect(await read(new SwapDevice(shim.init(1, { slots: SLOTS })), 0)).toEqual(pattern(1));
+    metadata.put(oid, index, page.subarray(0, 1000));
+  }
+});
