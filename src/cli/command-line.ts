@@ -58,8 +58,12 @@ export async function run(
 }
 
 function failureLine(command: Command, message: string): string {
-  const name = command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`;
-  return `${name}: ${message.trim().replace(/\s*\n\s*/g, ' ')}\n`;
+  return `${nameOf(command)}: ${message.trim().replace(/\s*\n\s*/g, ' ')}\n`;
+}
+
+/** With the names of the commands that it is part of, as it is called. */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }
 
 /** Commander's own failures (a missing argument, an unknown option) in the same form. */

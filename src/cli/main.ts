@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { registerCert } from './cert/register.ts';
 import { registerCheck } from './check/register.ts';
 import { reportMisuse } from './command-line.ts';
 import { registerFreeze, registerThaw } from './freeze.ts';
@@ -19,7 +20,7 @@ import { namedStores, type Stores } from './stores.ts';
 
 const COMMANDS: readonly ((program: Command, stores: Stores) => void)[] = [
   ...[registerLs, registerStat, registerCheck, registerRm, registerFreeze, registerThaw],
-  ...[registerSave, registerRestore, registerServe, registerRead],
+  ...[registerSave, registerRestore, registerServe, registerCert, registerRead],
 ];
 
 function version(): string {
@@ -27,10 +28,14 @@ function version(): string {
   return JSON.parse(manifest).version;
 }
 
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
 const program = new Command('tmem')
   .description('A compressed page store shared by threads, outside the JavaScript heap')
   .version(version());
 for (const register of COMMANDS) register(program, namedStores);
-for (const command of [program, ...program.commands]) reportMisuse(command);
+for (const command of withSubcommands(program)) reportMisuse(command);
 
 await program.parseAsync();

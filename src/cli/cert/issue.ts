@@ -68,15 +68,16 @@ export async function issueNode(
   validity: Validity,
 ): Promise<Issued> {
   const library = await x509();
-  const { certificate: issuer, signingKey } = await signer(authority);
+  const signer = signerOf(authority);
+  const issuer = new library.X509Certificate(signer.certificate.raw);
   const keys = await newKeys();
   const { serverAuth, clientAuth } = library.ExtendedKeyUsage;
   const certificate = await library.X509CertificateGenerator.create(
     {
       subject: [{ CN: [name] }],
-      issuer: new library.X509Certificate(issuer.raw).subjectName,
+      issuer: issuer.subjectName,
       publicKey: keys.publicKey,
-      signingKey,
+      signingKey: await signingKeyOf(signer.key),
       signingAlgorithm: ALGORITHM,
       ...validity,
       extensions: [
@@ -88,11 +89,7 @@ export async function issueNode(
           ...addresses.map((value) => ({ type: isIP(value) ? 'ip' : 'dns', value }) as const),
         ]),
         await library.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
-        await library.AuthorityKeyIdentifierExtension.create(
-          new library.X509Certificate(issuer.raw),
-          false,
-          webcrypto,
-        ),
+        await library.AuthorityKeyIdentifierExtension.create(issuer, false, webcrypto),
       ],
     },
     webcrypto,
@@ -100,18 +97,35 @@ export async function issueNode(
   return { certificate: pemText(certificate.toString('pem')), key: await keyText(keys.privateKey) };
 }
 
-async function signer({ certificate, key }: Issued) {
-  const parsed = new X509Certificate(certificate);
-  const secret = createPrivateKey(key);
-  if (!parsed.ca) throw new CommandError('the certificate is not that of an authority');
-  if (!parsed.checkPrivateKey(secret)) throw new CommandError('the key does not belong to the certificate');
-  return { certificate: parsed, signingKey: await signingKeyOf(secret) };
-}
-
-async function signingKeyOf(key: KeyObject): Promise<webcrypto.CryptoKey> {
+/**
+ * The authority as it signs.
+ *
+ * @throws CommandError if it is none, or its key is another one's
+ */
+export function signerOf(authority: Issued): {
+  readonly certificate: X509Certificate;
+  readonly key: KeyObject;
+} {
+  const { certificate, key } = parsed(authority);
+  if (!certificate.ca) throw new CommandError('the certificate of the authority is not that of an authority');
+  if (!certificate.checkPrivateKey(key)) {
+    throw new CommandError('the key of the authority does not belong to its certificate');
+  }
   if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw new CommandError('the key of the authority is not an ECDSA key on P-256, as tmem cert makes them');
   }
+  return { certificate, key };
+}
+
+function parsed({ certificate, key }: Issued) {
+  try {
+    return { certificate: new X509Certificate(certificate), key: createPrivateKey(key) };
+  } catch (error) {
+    throw new CommandError(`the authority cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function signingKeyOf(key: KeyObject): Promise<webcrypto.CryptoKey> {
   const bytes = key.export({ type: 'pkcs8', format: 'der' });
   return await webcrypto.subtle.importKey('pkcs8', bytes, ALGORITHM, false, ['sign']);
 }
