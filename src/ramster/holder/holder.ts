@@ -77,10 +77,10 @@ export class Holder implements SessionHost {
     return refusal;
   }
 
-  greeting(): HelloReply {
+  greeting({ protocols }: Hello): HelloReply {
     const { self, settings, foreign, status } = this.#options;
     return {
-      protocol: PROTOCOLS[1],
+      protocol: Math.min(PROTOCOLS[1], protocols[1]),
       name: self.name,
       memory: foreign.memory,
       instance: self.instance,

@@ -4,7 +4,7 @@
  */
 
 import type { PoolKind } from '../../zcache/index.ts';
-import type { ForeignPages, Owner } from '../local/foreign-pages.ts';
+import { type ForeignPages, LIST_OVER, type Owner } from '../local/foreign-pages.ts';
 import type { NodeStatus } from '../membership/membership.ts';
 import { memoryNumber } from '../place.ts';
 import type { Channel } from '../transport/transport.ts';
@@ -24,6 +24,7 @@ import {
   encodeRefusal,
   encodeStatus,
   type Hello,
+  type HelloReply,
   LIST_MOST,
 } from '../wire/messages.ts';
 
@@ -39,15 +40,12 @@ export interface SessionHost {
   /** Refuses a hello, or takes the session in. */
   admit(session: Session, hello: Hello): HelloRefusal | undefined;
   /** What answers a hello that was let in. */
-  greeting(): Parameters<typeof encodeHelloReply>[1];
+  greeting(hello: Hello): HelloReply;
   status(): NodeStatus;
   /** The owner was heard of. */
   heard(owner: Owner): void;
   ended(session: Session, reason: string): void;
 }
-
-/** Pages of a list, and the steps it takes to find some in pools that were emptied. */
-const EMPTY_STEPS_MAX = 64;
 
 export class Session {
   readonly channel: Channel;
@@ -56,8 +54,6 @@ export class Session {
   #owner: Owner | undefined;
   #hello: Hello | undefined;
   #heardMs: number;
-  /** Where a list goes on; the owner has its number. */
-  #cursor: { readonly number: number; readonly value: unknown } = { number: 0, value: undefined };
 
   constructor(host: SessionHost, channel: Channel, now: () => number) {
     this.#host = host;
@@ -113,7 +109,7 @@ export class Session {
     this.#hello = hello;
     this.#owner = { name: hello.name, memory: memoryNumber(hello.memory) };
     this.#host.heard(this.#owner);
-    this.channel.send(...encodeHelloReply(frame.request, this.#host.greeting()));
+    this.channel.send(...encodeHelloReply(frame.request, this.#host.greeting(hello)));
   }
 
   #onRequest(frame: Frame, owner: Owner): void {
@@ -185,25 +181,6 @@ export class Session {
   }
 
   #list(request: number, owner: Owner, cursor: Uint8Array | undefined): Uint8Array[] {
-    const { foreign } = this.#host;
-    let value: unknown;
-    if (cursor !== undefined) {
-      // One list at a time: whoever begins another one has given up the first.
-      if (cursor.length !== 4 || Buffer.from(cursor).readUInt32LE(0) !== this.#cursor.number) {
-        return encodeStatus('list', request, 'miss');
-      }
-      value = this.#cursor.value;
-    }
-    let batch = foreign.list(owner, value, LIST_MOST);
-    for (let i = 0; i < EMPTY_STEPS_MAX && batch.pages.length === 0 && batch.next !== undefined; i++) {
-      batch = foreign.list(owner, batch.next, LIST_MOST);
-    }
-    this.#cursor = { number: (this.#cursor.number + 1) >>> 0, value: batch.next };
-    let next: Uint8Array | undefined;
-    if (batch.next !== undefined) {
-      next = Buffer.alloc(4);
-      (next as Buffer).writeUInt32LE(this.#cursor.number, 0);
-    }
-    return encodeListReply(request, { pages: batch.pages.slice(0, LIST_MOST), next });
+    return encodeListReply(request, this.#host.foreign.list(owner, cursor?.slice(), LIST_MOST - LIST_OVER));
   }
 }

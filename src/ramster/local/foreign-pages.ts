@@ -29,6 +29,9 @@ export interface ForeignCounts {
   readonly bytes: number;
 }
 
+/** Pages that a list may have above what was asked for: it goes in whole steps. */
+export const LIST_OVER = 64;
+
 export interface ForeignPages {
   /** `memoryNumber` of the memory the pages lie in. */
   readonly memory: number;
@@ -47,12 +50,15 @@ export interface ForeignPages {
   /** All whose pages are held, also from before a restart. */
   owners(): Owner[];
   counts(owner: Owner): ForeignCounts;
-  /** About `most` pages of an owner after `cursor` (undefined: from the start); `next` undefined: that was the last. */
+  /**
+   * About `most` pages of an owner, LIST_OVER more at most, after `cursor` (undefined: from the start; up to 32 bytes).
+   * `next` undefined: that was the last.
+   */
   list(
     owner: Owner,
-    cursor: unknown,
+    cursor: Uint8Array | undefined,
     most: number,
-  ): { readonly pages: readonly ForeignPage[]; readonly next: unknown };
+  ): { readonly pages: readonly ForeignPage[]; readonly next: Uint8Array | undefined };
   /** Bytes that could be lent still, over all owners. */
   freeBytes(): number;
 }

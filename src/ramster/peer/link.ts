@@ -15,7 +15,7 @@ import type { NodeStatus } from '../membership/membership.ts';
 import { RemoteError, type RemoteState } from '../remote-store/remote-store.ts';
 import type { NodeSettings } from '../settings.ts';
 import type { Channel, Transport } from '../transport/transport.ts';
-import { decodeFrame, type Frame } from '../wire/frame.ts';
+import { decodeFrame, type Frame, type MessageType } from '../wire/frame.ts';
 import {
   decodeHelloReply,
   decodePingReply,
@@ -121,10 +121,14 @@ export class Link {
   }
 
   /** As Requests.ask. */
-  ask<Result>(encode: (request: number) => Uint8Array[], receive: (frame: Frame) => Result): Promise<Result> {
+  ask<Result>(
+    type: MessageType,
+    encode: (request: number) => Uint8Array[],
+    receive: (frame: Frame) => Result,
+  ): Promise<Result> {
     if (!this.#ready)
       return Promise.reject(new RemoteError(`${this.name}: ${this.#problem ?? 'not connected'}`));
-    return this.#requests.ask(encode, receive);
+    return this.#requests.ask(type, encode, receive);
   }
 
   /** The peer has said that it can take less than we thought. */
@@ -170,6 +174,7 @@ export class Link {
   async #greet(): Promise<HelloReply> {
     const { self } = this.#options;
     const reply = await this.#requests.ask(
+      'hello',
       (request) => encodeHello(request, { protocols: PROTOCOLS, ...self }),
       (frame): HelloReply => {
         if (frame.status === 'ok') return decodeHelloReply(frame.body);
@@ -178,6 +183,10 @@ export class Link {
       },
     );
     if (reply.name !== this.name) throw new Error(`expected node '${this.name}', found '${reply.name}'`);
+    const [lowest, highest] = PROTOCOLS;
+    if (reply.protocol < lowest || reply.protocol > highest) {
+      throw new Error(`it answers in version ${reply.protocol} of the protocol`);
+    }
     return reply;
   }
 
@@ -225,6 +234,7 @@ export class Link {
       return;
     }
     this.ask(
+      'ping',
       (request) => encodePing(request, status()),
       (frame) => decodePingReply(frame.body),
     ).then(

@@ -8,16 +8,20 @@
 import type { Clock, Timer } from '../clock.ts';
 import { RemoteError } from '../remote-store/remote-store.ts';
 import type { Channel } from '../transport/transport.ts';
-import type { Frame } from '../wire/frame.ts';
+import type { Frame, MessageType } from '../wire/frame.ts';
+import { WireError } from '../wire/wire-error.ts';
 
 /** Under way at a time: 256 pages are 1 MiB at most, which bounds what either side has to buffer. */
 const UNDER_WAY_MAX = 256;
 /** Waiting for their turn; more are told at once that the peer is too slow. */
 const WAITING_MAX = 4096;
-const REQUEST_MAX = 0xffff_ffff;
+/** The number above is for refusals that answer no request. */
+const REQUEST_MAX = 0xffff_fffe;
 
 interface Pending {
   readonly request: number;
+  readonly type: MessageType;
+  isSent: boolean;
   readonly askedMs: number;
   readonly encode: (request: number) => Uint8Array[];
   readonly receive: (frame: Frame) => void;
@@ -28,7 +32,7 @@ export class Requests {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #answered: (roundTripMs: number) => void;
-  /** By number, in the order asked; the first `#sent` of them are under way. */
+  /** By number, in the order asked. */
   readonly #pending = new Map<number, Pending>();
   readonly #waiting: Pending[] = [];
   #underWay = 0;
@@ -64,13 +68,19 @@ export class Requests {
    *
    * @throws RemoteError (as a rejection): not connected, too many waiting, no answer in time, or not one that can be read
    */
-  ask<Result>(encode: (request: number) => Uint8Array[], receive: (frame: Frame) => Result): Promise<Result> {
+  ask<Result>(
+    type: MessageType,
+    encode: (request: number) => Uint8Array[],
+    receive: (frame: Frame) => Result,
+  ): Promise<Result> {
     return new Promise((resolve, reject) => {
       if (this.#channel === undefined) return reject(new RemoteError('not connected'));
       if (this.#waiting.length >= WAITING_MAX)
         return reject(new RemoteError('too many requests are waiting'));
       const pending: Pending = {
         request: this.#number(),
+        type,
+        isSent: false,
         askedMs: this.#clock.now(),
         encode,
         receive: (frame) => {
@@ -89,16 +99,22 @@ export class Requests {
     });
   }
 
-  /** Gives an answer to who waits for it. False: nobody does (any more). */
-  answer(frame: Frame): boolean {
+  /**
+   * Gives an answer to who waits for it, if anybody does (any more).
+   *
+   * @throws WireError if it is the answer to something else
+   */
+  answer(frame: Frame): void {
     const pending = this.#pending.get(frame.request);
-    if (pending === undefined) return false;
+    if (pending === undefined) return;
+    if (pending.type !== frame.type || !pending.isSent) {
+      throw new WireError(`reply to ${frame.type}: request ${frame.request} is another one`);
+    }
     this.#pending.delete(frame.request);
     this.#underWay--;
     this.#answered(this.#clock.now() - pending.askedMs);
     pending.receive(frame);
     this.#sendWaiting();
-    return true;
   }
 
   #number(): number {
@@ -116,6 +132,7 @@ export class Requests {
       pending.fail(error);
       return;
     }
+    pending.isSent = true;
     this.#underWay++;
     this.#channel?.send(...frame);
   }
@@ -136,10 +153,9 @@ export class Requests {
       if (now - pending.askedMs < this.#timeoutMs) break;
       late.push(pending);
     }
-    const waiting = new Set(this.#waiting);
     for (const pending of late) {
       this.#pending.delete(pending.request);
-      if (!waiting.has(pending)) this.#underWay--;
+      if (pending.isSent) this.#underWay--;
     }
     const first = this.#pending.values().next().value;
     if (first !== undefined) {

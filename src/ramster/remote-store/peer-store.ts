@@ -5,7 +5,9 @@ import type { Link } from '../peer/link.ts';
 import { nodeNumber } from '../place.ts';
 import type { Frame } from '../wire/frame.ts';
 import {
+  decodeGetReply,
   decodeListReply,
+  decodeNothing,
   encodeDestroyPool,
   encodeFree,
   encodeGet,
@@ -58,6 +60,7 @@ export class PeerStore implements RemoteStore {
 
   async put(page: TravellingPage): Promise<'stored' | 'full' | 'refused'> {
     const outcome = await this.#link.ask(
+      'put',
       (request) => encodePut(request, page),
       ({ status }) =>
         status === 'ok' ? 'stored' : status === 'full' || status === 'draining' ? 'full' : 'refused',
@@ -70,30 +73,34 @@ export class PeerStore implements RemoteStore {
 
   get(pool: number, id: PageId, free: boolean): Promise<Uint8Array | undefined> {
     return this.#link.ask(
+      'get',
       (request) => encodeGet(request, { pool, id, free }),
       (frame) => {
         if (frame.status === 'miss') return undefined;
-        return this.#accepted(frame).body.slice();
+        return decodeGetReply(this.#accepted(frame).body).slice();
       },
     );
   }
 
   free(pages: readonly HeldPage[]): Promise<void> {
     return this.#link.ask(
+      'free',
       (request) => encodeFree(request, { pages }),
-      (frame) => void this.#accepted(frame),
+      (frame) => decodeNothing(this.#accepted(frame).body),
     );
   }
 
   destroyPool(pool: number): Promise<void> {
     return this.#link.ask(
+      'destroyPool',
       (request) => encodeDestroyPool(request, { pool }),
-      (frame) => void this.#accepted(frame),
+      (frame) => decodeNothing(this.#accepted(frame).body),
     );
   }
 
   list(cursor: Uint8Array | undefined): Promise<ListReply> {
     return this.#link.ask(
+      'list',
       (request) => encodeList(request, { cursor }),
       (frame) => decodeListReply(this.#accepted(frame).body),
     );
