@@ -1,6 +1,6 @@
 // Pages of an area that are with peers: whoever reads or writes it sees no difference, and nobody fetches for nothing.
 import fc from 'fast-check';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type AreaOptions,
   type BackingDevice,
@@ -9,6 +9,7 @@ import {
   SwapDevice,
   ZcacheFrontswapBackend,
 } from '../../src/frontswap/index.ts';
+import { DIRTY } from '../../src/frontswap/slot-map.ts';
 import { open } from '../../src/zcache/index.ts';
 import { FarPages } from '../zcache/far-pages.ts';
 
@@ -145,7 +146,8 @@ describe.each([
     );
     await fc.assert(
       fc.asyncProperty(operations, answers, fc.infiniteStream(fc.boolean()), async (todo, answer, coins) => {
-        const { store, far, swap, pool } = bench({ device: newDevice(), ...setting });
+        const device = newDevice();
+        const { store, far, swap, pool } = bench({ device, ...setting });
         far.answer = () => answer.next().value;
         // What each block may hold.
         const model = Array.from({ length: SLOTS * BLOCKS }, () => new Set([0]));
@@ -190,6 +192,10 @@ describe.each([
           if (!fits)
             expect.fail(`block ${i} begins with ${bytes[0]}, allowed are ${[...allowed].join(', ')}`);
         }
+        store.thaw();
+        far.takeSome(pool);
+        await swap.flush();
+        if (device !== undefined) expect(Buffer.compare(await read(device, 0, 0, SLOTS * SLOT), got)).toBe(0);
         store.close();
       }),
       { numRuns: 60 },
@@ -262,7 +268,11 @@ test('a page that is lost is an error until it is written, and no other page suf
     await expect(read(swap, 1)).rejects.toEqual(pageLost);
     await expect(swap.write(SLOT + 5, pattern(2, 10))).rejects.toEqual(pageLost);
     if (device !== undefined) {
+      const flush = vi.spyOn(device, 'flush');
       await expect(swap.flush()).rejects.toEqual(pageLost);
+      expect(flush).toHaveBeenCalledTimes(1);
+      expect(await read(device, 1)).toEqual(new Uint8Array(SLOT));
+      expect(swap.area.map.get(1)).toBe(DIRTY);
       for (const slot of [0, 2, 3]) expect(await read(device, slot)).toEqual(pattern(1));
     }
     for (const slot of [0, 2, 3]) expect(await read(swap, slot)).toEqual(pattern(1));
@@ -271,6 +281,23 @@ test('a page that is lost is an error until it is written, and no other page suf
     await swap.flush();
     if (device !== undefined) expect(await read(device, 1)).toEqual(pattern(3));
   }
+});
+
+test('a flush while peers are away asks for few pages, and writes all others', async () => {
+  const device = new MemoryDevice();
+  const { far, swap, pool } = bench({ device });
+  for (let slot = 0; slot < SLOTS; slot++) await swap.write(slot * SLOT, pattern(slot + 1));
+  let at = 0;
+  far.takeSome(pool, () => at++ % 8 !== 0);
+  const here = Array.from({ length: SLOTS }, (_, slot) => slot).filter((slot) => !swap.area.isAway(slot));
+  far.answer = () => 'peers away';
+  await expect(swap.flush()).rejects.toEqual(peersAway);
+  expect(far.fetched.length).toBeLessThanOrEqual(16);
+  for (let slot = 0; slot < SLOTS; slot++)
+    expect(await read(device, slot)).toEqual(here.includes(slot) ? pattern(slot + 1) : new Uint8Array(SLOT));
+  far.answer = () => 'page';
+  await swap.flush();
+  for (let slot = 0; slot < SLOTS; slot++) expect(await read(device, slot)).toEqual(pattern(slot + 1));
 });
 
 test('of a clean page that cannot be had the device has the content', async () => {
