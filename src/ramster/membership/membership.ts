@@ -1,6 +1,6 @@
 /**
- * Membership: which nodes there are, and which of them live. A static list with heartbeats (static.ts) and NATS (nats.ts)
- * implement it; both pass one conformance suite (conformance.ts), which others may use for their own.
+ * Membership: which nodes there are, and which of them live. A static list with heartbeats (static.ts) and NATS
+ * (nats.ts) implement it; both pass one conformance suite (conformance.ts), which others may use for their own.
  *
  * Rules of every implementation:
  * - a node that stops answering is 'suspect' and then 'down' within `detectionMs`; one that answers again is 'up';
@@ -36,8 +36,8 @@ export interface Membership {
   /** Everybody who may ever be a member, as far as known: where to find a node that has pages of ours. */
   known(): Iterable<Pick<Member, 'name' | 'address'>>;
   /**
-   * Begins. `status` is asked whenever this node tells of itself; `changed` is called with all members after any change.
-   * Called once.
+   * Begins. `status` is asked whenever this node tells of itself; `changed` is called with all members after any
+   * change. Called once.
    */
   start(status: () => NodeStatus, changed: (members: readonly Member[]) => void): Promise<void>;
   /** Leaves: the others see it. Nothing is called any more. */
