@@ -1,0 +1,116 @@
+/**
+ * RAMster's own node on a simulated machine, with the static membership. Times are shorter than in earnest, but in
+ * proportion; memories are small, so more of them is kept free.
+ */
+
+import type { Member, Membership } from '../src/ramster/membership/membership.ts';
+import { StaticMembership } from '../src/ramster/membership/static.ts';
+import { RamsterNode } from '../src/ramster/node.ts';
+import { nodeSettings } from '../src/ramster/settings.ts';
+import type { NodeFactory, NodeParts, SimNode } from './machine.ts';
+import { randomBytes } from './random.ts';
+import type { Bounds } from './world.ts';
+
+const SETTINGS = nodeSettings({
+  sendBelowPercent: 25,
+  sendUntilPercent: 40,
+  homeAbovePercent: 60,
+  partnersMax: 5,
+  inFlightPages: 16,
+  tickMs: 100,
+  leaseMs: 15_000,
+  repairDelayMs: 1000,
+  sweepIntervalMs: 5_000,
+  homeIntervalMs: 1_000,
+});
+const { heartbeatMs, downMs, requestTimeoutMs, patienceMs, leaseMs, sweepIntervalMs } = SETTINGS;
+
+const INSTANCE_BYTES = 8;
+const DRAIN_MS = 4_000;
+/** How long a partner may be of no use before there is another one. */
+const PARTNER_PATIENCE_MS = 5_000;
+/** What a call may take beyond its own deadlines: the way there and back on a slow network, several times. */
+const SLACK_MS = 1_500;
+
+export const BOUNDS: Bounds = {
+  startMs: SLACK_MS,
+  // A last round may begin when patience ends; then up to three holders are asked, one after the other.
+  fetchMs: patienceMs + 3 * requestTimeoutMs + SLACK_MS,
+  drainMs: DRAIN_MS + patienceMs + 3 * requestTimeoutMs + SLACK_MS,
+  stopMs: SLACK_MS,
+  detectionMs: downMs + heartbeatMs + SLACK_MS,
+  replicas: SETTINGS.replicas,
+};
+/** Leases of those that are gone end, and what is left is found by a sweep and freed. */
+export const REST_MOST_MS = leaseMs + 3 * sweepIntervalMs + downMs;
+
+export const ramsterNode: NodeFactory = (parts): SimNode => {
+  const { name, clock, random, transport, local, foreign, listen } = parts;
+  const node = new RamsterNode({
+    ...{ name, clock, random, transport, local, foreign, settings: SETTINGS },
+    instance: randomBytes(random, INSTANCE_BYTES),
+    membership: (links) => {
+      const membership = new StaticMembership(
+        {
+          ...{ name, peers: [...parts.peers], partnersMax: SETTINGS.partnersMax },
+          patienceMs: PARTNER_PATIENCE_MS,
+          detectionMs: downMs + heartbeatMs,
+        },
+        links,
+        clock,
+      );
+      return new ObservedMembership(membership, parts.observe);
+    },
+    events: { peer: () => {}, lost: () => {}, refused: () => {}, leaseEnded: () => {} },
+  });
+  return {
+    async start() {
+      listen((channel) => node.accept(channel));
+      await node.start();
+    },
+    fetch: (page) => node.fetch(page),
+    drain: async () => {
+      await node.drain(DRAIN_MS);
+    },
+    stop: () => node.stop(),
+    statistics: () => ({ ...node.statistics() }),
+  };
+};
+
+/** Tells every change of what a membership says. */
+class ObservedMembership implements Membership {
+  readonly #membership: Membership;
+  readonly #observe: NodeParts['observe'];
+  #states = new Map<string, Member['state']>();
+
+  constructor(membership: Membership, observe: NodeParts['observe']) {
+    this.#membership = membership;
+    this.#observe = observe;
+  }
+
+  get detectionMs(): number {
+    return this.#membership.detectionMs;
+  }
+
+  get problem(): string | undefined {
+    return this.#membership.problem;
+  }
+
+  known(): ReturnType<Membership['known']> {
+    return this.#membership.known();
+  }
+
+  start(...[status, changed]: Parameters<Membership['start']>): Promise<void> {
+    return this.#membership.start(status, (members) => {
+      const before = this.#states;
+      this.#states = new Map(members.map(({ name, state }) => [name, state]));
+      for (const [name, state] of this.#states) if (before.get(name) !== state) this.#observe(name, state);
+      for (const name of before.keys()) if (!this.#states.has(name)) this.#observe(name, undefined);
+      changed(members);
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#membership.stop();
+  }
+}
