@@ -21,8 +21,8 @@ export class AreaReads {
   /** A byte for each region: whether it was used lately. */
   readonly #used: Uint8Array<SharedArrayBuffer>;
   readonly #away: AwayPages;
-  /** Whether the last `now` ended at a page that is with a peer. */
-  #endedAway = false;
+  /** Where the last `now` ended at a page that is with a peer; -1: it did not. */
+  #awayAt = -1;
 
   constructor(
     area: FrontswapArea,
@@ -40,7 +40,7 @@ export class AreaReads {
   /** Reads what needs neither device nor peer, from the start on; how many bytes. */
   now(position: number, out: Uint8Array): number {
     let done = 0;
-    this.#endedAway = false;
+    this.#awayAt = -1;
     try {
       while (done < out.length) {
         const at = position + done;
@@ -53,7 +53,7 @@ export class AreaReads {
       }
     } catch (thrown) {
       if (!this.#away.canFetch(thrown)) throw thrown;
-      this.#endedAway = true;
+      this.#awayAt = position + done;
     }
     return done;
   }
@@ -61,10 +61,12 @@ export class AreaReads {
   /** @throws what the device and the fetcher throw */
   async all(position: number, out: Uint8Array): Promise<void> {
     for (let done = 0; ; ) {
-      done += this.now(position + done, out.subarray(done));
+      // Whoever comes with what `now` has left knows how it ended.
+      if (position + done !== this.#awayAt) done += this.now(position + done, out.subarray(done));
       if (done === out.length) return;
       const first = done;
-      const isAway = this.#endedAway;
+      const isAway = position + done === this.#awayAt;
+      this.#awayAt = -1;
       do {
         const slot = Math.floor((position + done) / SLOT_BYTES);
         done = Math.min((slot + 1) * SLOT_BYTES - position, out.length);
@@ -76,7 +78,7 @@ export class AreaReads {
     }
   }
 
-  /** Reads slots that are away, or were when it was looked. */
+  /** Reads slots of which the first is away, and others may be. */
   async #fetch(position: number, out: Uint8Array): Promise<void> {
     const slots = Math.ceil((position + out.length) / SLOT_BYTES) - Math.floor(position / SLOT_BYTES);
     const first = Math.floor(position / SLOT_BYTES);
@@ -85,17 +87,24 @@ export class AreaReads {
       async (slot) => {
         const from = Math.max(slot * SLOT_BYTES, position);
         const to = Math.min((slot + 1) * SLOT_BYTES, position + out.length);
-        await this.#fetchSlot(slot, from - slot * SLOT_BYTES, out.subarray(from - position, to - position));
+        const part = out.subarray(from - position, to - position);
+        await this.#fetchSlot(
+          slot,
+          slot === first || this.#area.isAway(slot),
+          from - slot * SLOT_BYTES,
+          part,
+        );
       },
     );
     const failed = results.find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
   }
 
-  async #fetchSlot(slot: number, within: number, part: Uint8Array): Promise<void> {
+  async #fetchSlot(slot: number, isAway: boolean, within: number, part: Uint8Array): Promise<void> {
     const isRead = await this.#away
       .whenHere(
         slot,
+        isAway,
         () => this.#slotNow(slot, within, part),
         (page) => {
           part.fill(0, this.#area.loadFetched(slot, page, within, part));

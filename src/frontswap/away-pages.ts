@@ -5,7 +5,8 @@
  *                                                    `-> or the page itself, where there is no room here
  *
  * Rules it keeps:
- * - nobody is asked before a call here has said that the page is away;
+ * - nobody is asked before the store has said that the page is away. It says so by throwing, which takes microseconds:
+ *   who knows it already does not ask again;
  * - the page itself is what the slot held at some moment after it was asked for: enough for a reader. Who changes a slot
  *   or writes it to the device holds its region, so that nobody else changes it meanwhile;
  * - a region may be held while a page is fetched: no fetcher waits for regions, and each answers in bounded time.
@@ -32,13 +33,23 @@ export class AwayPages {
     return isAway(thrown) && this.#area.fetches;
   }
 
-  /** Does `here`, which needs the page of a slot, as soon as that is there; or `given` with the page itself. */
-  async whenHere<T>(slot: number, here: () => T, given: (page: Uint8Array) => T): Promise<T> {
+  /**
+   * Does `here`, which needs the page of a slot, as soon as that is there; or `given` with the page itself. `isAway`: it
+   * was away a moment ago.
+   */
+  async whenHere<T>(
+    slot: number,
+    isAway: boolean,
+    here: () => T,
+    given: (page: Uint8Array) => T,
+  ): Promise<T> {
     for (let fetches = 0; ; fetches++) {
-      try {
-        return here();
-      } catch (thrown) {
-        if (!this.canFetch(thrown)) throw thrown;
+      if (fetches > 0 || !isAway) {
+        try {
+          return here();
+        } catch (thrown) {
+          if (!this.canFetch(thrown)) throw thrown;
+        }
       }
       if (fetches === FETCHES_MAX) throw alwaysAway(slot);
       const page = await this.#area.fetch(slot);

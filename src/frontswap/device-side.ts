@@ -138,6 +138,7 @@ export class DeviceSide {
       const out = pageOf(buffer, slot - first);
       return this.#away.whenHere(
         slot,
+        true,
         () => this.#copy(slot, out),
         (page) => {
           out.set(page);
