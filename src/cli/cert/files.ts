@@ -1,6 +1,6 @@
 /**
- * Files of certificates and keys. Nothing that is there is replaced unless that was asked for, and then at once and whole.
- * Keys are for their owner only from the first moment.
+ * Files of certificates and keys. Nothing that is there is replaced unless that was asked for, and then at once and
+ * whole. Keys are for their owner only from the first moment.
  *
  *   ca-cert.pem  ca-key.pem  NAME-cert.pem  NAME-key.pem       as clients of NBD look for them, too (ca, client)
  */
@@ -41,7 +41,8 @@ export function filesOf(directory: string, name: string, { certificate, key }: I
 }
 
 /**
- * The authority's certificate for the directory of a node: all that the node needs is in one place. None if it is there.
+ * The authority's certificate for the directory of a node: all that the node needs is in one place. None if it is
+ * there.
  *
  * @throws CommandError if the directory is that of another authority
  */

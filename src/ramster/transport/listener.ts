@@ -2,8 +2,8 @@
  * Where other nodes connect: TCP with TLS 1.3 and certificates on both sides, or unix sockets for their owner only.
  *
  * Only those whose certificate is in order become channels. All others get a reason and are told of by the event
- * 'tmem:ramster:refused'. Bounds: connections, those that are not through their handshake yet, and the time for that and
- * for the first frame.
+ * 'tmem:ramster:refused'. Bounds: connections, those that are not through their handshake yet, and the time for that
+ * and for the first frame.
  */
 
 import { constants } from 'node:crypto';

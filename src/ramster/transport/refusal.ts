@@ -1,7 +1,9 @@
 /**
- * How a connection ends in order, and how one that is not taken says why, so that the people at the other side learn it, too.
+ * How a connection ends in order, and how one that is not taken says why, so that the people at the other side learn
+ * it, too.
  *
- * A refusal is a refused reply to hello with a request id that no request has. Either side may send it, as its first frame.
+ * A refusal is a refused reply to hello with a request id that no request has. Either side may send it, as its first
+ * frame.
  */
 
 import type { Socket } from 'node:net';

@@ -1,9 +1,9 @@
 /**
  * A channel over a socket, secured or not.
  *
- * What arrives is cut into frames where it lies; what is sent is gathered until the running task ends and then handed to
- * the system in one call. Rules: no frame comes after `closed`, nor while paused; and no more than `pendingBytesMax` wait
- * to be sent: a peer that reads slower than it asks is left.
+ * What arrives is cut into frames where it lies; what is sent is gathered until the running task ends and then handed
+ * to the system in one call. Rules: no frame comes after `closed`, nor while paused; and no more than `pendingBytesMax`
+ * wait to be sent: a peer that reads slower than it asks is left.
  */
 
 import type { Socket } from 'node:net';

@@ -1,8 +1,8 @@
 /**
  * Transport: how frames get from node to node. Sockets are one (socket-transport.ts), the simulator's network another.
  *
- * A channel delivers whole frames. Over sockets they arrive once and in order, or the channel closes; nothing above relies
- * on it for correctness, only for speed.
+ * A channel delivers whole frames. Over sockets they arrive once and in order, or the channel closes; nothing above
+ * relies on it for correctness, only for speed.
  */
 
 /** One frame, head and body (wire/). Whoever sends it does not change it any more. */

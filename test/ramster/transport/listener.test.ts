@@ -291,7 +291,7 @@ test('more connections than allowed are refused with a reason; when one ends, th
   await new Heard(await next()).until(1);
 });
 
-test('a listener that closes ends its channels and those who are in their handshake, and the port is free', async () => {
+test('a listener that closes ends its channels and open handshakes, and its port is free', async () => {
   const { listener, next } = bench(alpha);
   const address = await listener.listen('127.0.0.1:0');
   const asking = new Heard(await connected(beta, address));
@@ -316,7 +316,7 @@ test('a node that cannot be reached is an error that says why', async () => {
   });
 });
 
-test('a connection that is not there in time, or that ends in its handshake, is an error that says why', async () => {
+test('a connection that is not there in time, or ends in its handshake, is an error that says why', async () => {
   const mute = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void mute.close());
   await once(mute, 'listening');
