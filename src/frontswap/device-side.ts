@@ -107,6 +107,8 @@ export class DeviceSide {
     let pages = 0;
     while (first + pages < end && map.get(first + pages) === DIRTY) {
       const slot = first + pages;
+      // A look costs less than being told by what is thrown: most pages may be away.
+      if (away === undefined && this.#area.isAway(slot)) break;
       try {
         if (!this.#copy(slot, pageOf(buffer, pages))) break;
       } catch (thrown) {
