@@ -14,6 +14,9 @@ const others = await makeAuthority();
 const strangers = await makeAuthority('strangers');
 const [alpha, beta] = await Promise.all([authority.node('alpha'), authority.node('beta')]);
 
+/** For what happens soon, on however slow a machine. */
+const PATIENCE = { timeout: 20_000 };
+
 const ANOTHER_AUTHORITY = 'the certificate was signed by another authority';
 
 /** A certificate of `from`, and trust in `authority`. */
@@ -35,7 +38,7 @@ test('nodes of one authority get through, and each knows the name of the other',
   expect(listener.connections).toBe(1);
   asking.close('done');
   await new Heard(answering).closed;
-  await vi.waitFor(() => expect(listener.connections).toBe(0));
+  await vi.waitFor(() => expect(listener.connections).toBe(0), PATIENCE);
 });
 
 test('two nodes that connect to each other at the same time have two channels', async () => {
@@ -226,7 +229,7 @@ test.each([
   socket.resume();
   socket.write(bytes);
   await once(socket, 'close');
-  await vi.waitFor(() => expect(found.map((one) => one.reason)).toEqual([reason]));
+  await vi.waitFor(() => expect(found.map((one) => one.reason)).toEqual([reason]), PATIENCE);
 });
 
 test('a client without TLS 1.3 is ended', async () => {
@@ -244,7 +247,7 @@ test('a client without TLS 1.3 is ended', async () => {
   onTestFinished(() => void socket.destroy());
   const [error] = (await once(socket, 'error')) as [Error];
   expect(error.message).toMatch(/protocol version/);
-  await vi.waitFor(() => expect(found.map(({ reason }) => reason)).toEqual(['it has no TLS 1.3']));
+  await vi.waitFor(() => expect(found.map(({ reason }) => reason)).toEqual(['it has no TLS 1.3']), PATIENCE);
 });
 
 test('a node that is let in and then sends nothing is ended, and told why', async () => {
@@ -286,9 +289,21 @@ test('more connections than allowed are refused with a reason; when one ends, th
   expect(await third.closed).toBe(`refused by the other side: ${reason}`);
   expect(found.map((one) => one.reason)).toEqual([reason]);
   first.close('room for others');
-  await vi.waitFor(() => expect(listener.connections).toBe(1));
+  await vi.waitFor(() => expect(listener.connections).toBe(1), PATIENCE);
   new Heard(await connected(beta, address)).channel.send(...frame(1));
   await new Heard(await next()).until(1);
+});
+
+test('strangers that only hold their sockets open are bounded', async () => {
+  const found = refusals();
+  const { listener } = bench(alpha, { connectionsMax: 1, handshakeTimeoutMs: LONG_MS });
+  const address = await listener.listen('127.0.0.1:0');
+  const sockets = await Promise.all(Array.from({ length: 300 }, () => plainSocket(address)));
+  const ended: unknown[] = [];
+  for (const socket of sockets) socket.resume().once('close', () => ended.push(socket));
+  // One channel, and 256 that are in their handshake.
+  await vi.waitFor(() => expect([ended.length, found.length]).toEqual([300 - 257, 300 - 257]), PATIENCE);
+  expect(new Set(found.map(({ reason }) => reason))).toEqual(new Set(['there are too many connections']));
 });
 
 test('a listener that closes ends its channels and open handshakes, and its port is free', async () => {
