@@ -149,7 +149,7 @@ export class NatsMembership implements Membership {
 
   #onHeard(message: Uint8Array, reply: string | undefined): void {
     const presence = decodePresence(message);
-    if (presence === undefined || this.#changed === undefined) return;
+    if (presence === undefined) return;
     if (presence.name === this.#settings.name && presence.instance === this.#instance) {
       this.#onEcho(presence);
       return;
