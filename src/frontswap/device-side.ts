@@ -112,7 +112,7 @@ export class DeviceSide {
       try {
         if (!this.#copy(slot, pageOf(buffer, pages))) break;
       } catch (thrown) {
-        if (away === undefined ? !isAway(thrown) : !this.#away.canFetch(thrown)) throw thrown;
+        if (!isAway(thrown)) throw thrown;
         if (away === undefined) break;
         away.push(slot);
       }

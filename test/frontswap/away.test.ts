@@ -8,7 +8,8 @@ const peersAway = expect.objectContaining({ code: 'TMEM_ERR_PEERS_AWAY' });
 const pageLost = expect.objectContaining({ code: 'TMEM_ERR_PAGE_LOST' });
 
 test('without a fetcher who meets a page that is away is told so, and others are served', async () => {
-  const { far, swap, pool } = bench({ isFetched: false });
+  const device = new MemoryDevice();
+  const { far, swap, pool } = bench({ isFetched: false, device });
   await swap.write(0, pattern(1));
   await swap.write(SLOT, pattern(2));
   far.take(pool, [...pool.walk()].find(({ oid }) => oid.w0 % 16 === 0)!.oid, 0);
@@ -18,6 +19,9 @@ test('without a fetcher who meets a page that is away is told so, and others are
   await expect(swap.write(5, pattern(3, 10))).rejects.toEqual(isRemote);
   await expect(swap.area.fetch(0)).rejects.toEqual(isRemote);
   expect(await read(swap, 1)).toEqual(pattern(2));
+  await expect(swap.flush()).rejects.toEqual(isRemote);
+  expect(await read(device, 1)).toEqual(pattern(2));
+  expect(await swap.shrink(0)).toBe(1);
   expect(await swap.write(0, pattern(4))).toBe(true);
   expect(await read(swap, 0)).toEqual(pattern(4));
 });
