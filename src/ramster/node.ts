@@ -70,6 +70,8 @@ export interface PeerView {
   /** What is held here for it. */
   readonly lentPages: number;
   readonly lentBytes: number;
+  /** Copies of this node's pages that it has, as of the last look through all records. */
+  readonly borrowedPages: number;
 }
 
 export interface Drained {
@@ -201,6 +203,16 @@ export class RamsterNode {
     return this.#membership.problem;
   }
 
+  /** Copies of this node's pages at a node, as of the last look through all records. */
+  borrowedPages(node: number): number {
+    return this.#owner.copies.get(node) ?? 0;
+  }
+
+  /** Looks through all records, for `peers` and `statistics`; ends within `mostMs`. */
+  count(mostMs: number): Promise<void> {
+    return this.#owner.count(mostMs);
+  }
+
   /** All peers that this node has to do with. */
   peers(): PeerView[] {
     const { foreign } = this.#options;
@@ -226,6 +238,7 @@ export class RamsterNode {
         problem: link?.problem,
         lentPages: pages,
         lentBytes: bytes,
+        borrowedPages: this.borrowedPages(nodeNumber(name)),
       };
     });
   }

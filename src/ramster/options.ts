@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import { TmemError } from '../zcache/index.ts';
 import { byteSize, flag, validate } from '../zcache/validation.ts';
 import { nodeEntry, nodeName } from './membership/node-entry.ts';
+import { nameMistakes } from './membership/static.ts';
 import { nodeSettingsEntries, settingsContradictions } from './settings.ts';
 import { parseNodeAddress } from './transport/address.ts';
 
@@ -22,7 +23,8 @@ const pem = v.custom<string | Buffer>(
   PEM_ALLOWED,
 );
 
-const schema = v.object({
+/** Also a group of the daemon's settings, where what is in files has paths. */
+export const ramsterEntries = {
   ...nodeSettingsEntries,
   /** Name of this node; in its certificate it is the URI `tmem:node:NAME`. */
   name: nodeName,
@@ -54,18 +56,23 @@ const schema = v.object({
   /** Most memory for pages of others, in all and for each owner; half of the store, and a quarter of it. */
   lendBytes: v.optional(byteSize(0, BYTES_MAX)),
   capBytes: v.optional(byteSize(4096, BYTES_MAX)),
-});
+};
+
+const schema = v.object(ramsterEntries);
 
 export type RamsterSettings = v.InferInput<typeof schema>;
 export type CheckedRamsterSettings = v.InferOutput<typeof schema>;
 
 /** @throws TmemError TMEM_ERR_SETTING naming each wrong setting, its value and what is allowed */
 export function ramsterSettings(input: unknown): CheckedRamsterSettings {
-  return validate(schema, input, 'ramster', 'TMEM_ERR_SETTING', contradictions);
+  return validate(schema, input, 'ramster', 'TMEM_ERR_SETTING', ramsterContradictions);
 }
 
-function contradictions(given: CheckedRamsterSettings): string[] {
-  const found = settingsContradictions(given);
+/** Rules between settings; of `tls` only whether there is any. */
+export function ramsterContradictions(
+  given: Omit<CheckedRamsterSettings, 'tls'> & { readonly tls?: unknown },
+): string[] {
+  const found = [...settingsContradictions(given), ...nameMistakes(given.name, given.peers)];
   if (given.tls !== undefined || given.allowInsecure) return found;
   const open = [...given.listen, ...given.peers.map(({ address }) => address)].filter(
     (address) => !isLocal(address),
@@ -88,6 +95,6 @@ function isAddress(text: string): boolean {
 }
 
 /** Nobody else can get between. */
-function isLocal(address: string): boolean {
+export function isLocal(address: string): boolean {
   return /^(?:unix:|127\.|localhost:|\[::1\])/.test(address);
 }

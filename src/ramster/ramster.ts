@@ -38,6 +38,8 @@ export interface MembershipContext {
 export interface RamsterOptions extends RamsterSettings {
   /** Who is there, such as `NatsMembership`; the static list `peers` without it. */
   readonly membership?: (context: MembershipContext) => Membership;
+  /** Whether pages of a client may be sent that is not among `clients`; asked again whenever pages are sent. */
+  readonly sendsFrom?: (client: string) => boolean;
   /** Stores that are no peers, such as a RedisStore or a DiskStore. */
   readonly engines?: readonly RemoteStore[];
 }
@@ -81,12 +83,14 @@ export class Ramster {
    *   be read; the error of node:net that names an address
    */
   static async open(store: Store, options: RamsterOptions): Promise<Ramster> {
-    const { membership, engines = [], ...input } = options;
+    const { membership, sendsFrom = () => false, engines = [], ...input } = options;
     const settings = ramsterSettings(input);
     const clock = systemClock;
     const undo: (() => void)[] = [];
     try {
-      const local = new ArenaLocalPages(store, { clients: settings.clients });
+      const named = new Set(settings.clients);
+      const clients = (name: string): boolean => named.has(name) || sendsFrom(name);
+      const local = new ArenaLocalPages(store, { clients });
       undo.push(() => local.close());
       const memoryBytes = local.room().totalBytes;
       const foreign = new ArenaForeignPages(store, {
@@ -155,6 +159,16 @@ export class Ramster {
 
   peers(): PeerView[] {
     return this.#node.peers();
+  }
+
+  /** Copies of this node's pages at a store that is no peer, by its number; as of the last look through all records. */
+  borrowedPages(node: number): number {
+    return this.#node.borrowedPages(node);
+  }
+
+  /** Looks through all records, so that `peers` and `statistics` are as of now; ends within `mostMs` in any case. */
+  count(mostMs: number): Promise<void> {
+    return this.#node.count(mostMs);
   }
 
   statistics(): RamsterStatistics {

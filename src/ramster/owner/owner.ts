@@ -43,6 +43,8 @@ export class Owner {
   #timers: Timer[] = [];
   #surveyAtMs: number;
   #sweepWanted = true;
+  #copies: ReadonlyMap<number, number> = new Map();
+  #counted = Promise.withResolvers<void>();
   #orphansLost = 0;
   #surveying = false;
   #draining = false;
@@ -85,6 +87,17 @@ export class Owner {
   surveyWithin(delayMs: number, alsoSweep: boolean): void {
     this.#sweepWanted ||= alsoSweep;
     this.#surveyAtMs = Math.min(this.#surveyAtMs, this.#options.clock.now() + delayMs);
+  }
+
+  /** Copies at each node by its number, as the last survey found. */
+  get copies(): ReadonlyMap<number, number> {
+    return this.#copies;
+  }
+
+  /** Looks through all records; ends when they are counted, or in `mostMs`. */
+  async count(mostMs: number): Promise<void> {
+    this.surveyWithin(0, false);
+    await Promise.race([this.#counted.promise, sleep(this.#options.clock, mostMs)]);
   }
 
   /** Brings everything home; how many pages are away still when there is no more room, or `untilMs` has come. */
@@ -176,7 +189,10 @@ export class Owner {
       found = await survey(this.#options);
       statistics.remote_pers_pages = found.persistentPages;
       statistics.replicas_short = found.shortPages;
-      holders(found.nodes);
+      holders(new Set(found.copies.keys()));
+      this.#copies = found.copies;
+      this.#counted.resolve();
+      this.#counted = Promise.withResolvers();
       const isWhole = await this.#repairAll(found);
       const isSwept = !isSweep || (await this.#sweepAll(found));
       if (!isWhole || !isSwept) this.surveyWithin(AGAIN_MS, !isSwept);

@@ -20,8 +20,8 @@ export interface Survey {
   readonly unsettled: ReadonlySet<PageId>;
   /** Sorted ids of the copies named at a place (`placeKey`). */
   readonly named: ReadonlyMap<string, Float64Array>;
-  /** Numbers of the nodes that hold pages. */
-  readonly nodes: ReadonlySet<number>;
+  /** Copies at each node that holds any, by its number. */
+  readonly copies: ReadonlyMap<number, number>;
   /** Persistent pages that are away. */
   readonly persistentPages: number;
   /** Pages with a place that is not good. */
@@ -54,7 +54,7 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
   const below = ids.next;
   const seen = unsettled.watch();
   const named = new Map<string, number[]>();
-  const nodes = new Set<number>();
+  const copies = new Map<number, number>();
   const repairs: PageRef[] = [];
   let persistentPages = 0;
   let shortPages = 0;
@@ -67,7 +67,7 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
         if (record === undefined || record.lost) continue;
         if (record.kind === 'persistent') persistentPages++;
         for (const { node, memory } of record.places) {
-          nodes.add(node);
+          copies.set(node, (copies.get(node) ?? 0) + 1);
           const key = placeKey(node, memory);
           const list = named.get(key);
           if (list === undefined) named.set(key, [record.id]);
@@ -86,7 +86,7 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
   }
   const sorted = new Map([...named].map(([key, list]) => [key, Float64Array.from(list).sort()]));
   return {
-    ...{ below, unsettled: seen, named: sorted, nodes, persistentPages, repairs, shortPages },
+    ...{ below, unsettled: seen, named: sorted, copies, persistentPages, repairs, shortPages },
     end: () => unsettled.unwatch(seen),
   };
 }
