@@ -101,6 +101,8 @@ export class RamsterNode {
   readonly #settings: ReturnType<typeof nodeSettings>;
   readonly #known = new Map<string, Known>();
   #members: readonly Member[] = [];
+  /** Of the members, as this node prefers them. */
+  #order: readonly string[] = [];
   #draining = false;
 
   /** @throws TmemError TMEM_ERR_SETTING */
@@ -264,14 +266,12 @@ export class RamsterNode {
   /** Links to the members that this node sends pages to. */
   #choosePartners(): void {
     const members = new Map(this.#members.map((member) => [member.name, member]));
-    const chosen = choosePartners(
-      partnerOrder(this.name, [...members.keys()]),
-      this.#settings.partnersMax,
-      (name) => {
-        const { state, draining } = members.get(name) as Member;
-        return { useless: state === 'down' || draining, holdsPages: this.#links.has(name, 'holds') };
-      },
-    );
+    const isKnown = this.#order.length === members.size && this.#order.every((name) => members.has(name));
+    if (!isKnown) this.#order = partnerOrder(this.name, [...members.keys()]);
+    const chosen = choosePartners(this.#order, this.#settings.partnersMax, (name) => {
+      const { state, draining } = members.get(name) as Member;
+      return { useless: state === 'down' || draining, holdsPages: this.#links.has(name, 'holds') };
+    });
     for (const name of chosen) this.#links.keep(name, (members.get(name) as Member).address, 'partner');
     for (const name of this.#links.namesOf('partner')) {
       if (!chosen.has(name)) this.#links.letGo(name, 'partner');

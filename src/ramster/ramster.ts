@@ -236,9 +236,9 @@ function isExclusive(pool: Pool): boolean {
 }
 
 function staticMembership(settings: CheckedRamsterSettings): (context: MembershipContext) => Membership {
-  const { name, peers, partnersMax, downMs } = settings;
+  const { name, peers, partnersMax, downMs, heartbeatMs } = settings;
   return ({ links, clock }) =>
-    new StaticMembership({ name, peers, partnersMax, detectionMs: downMs }, links, clock);
+    new StaticMembership({ name, peers, partnersMax, detectionMs: downMs + heartbeatMs }, links, clock);
 }
 
 /** Those of the settings that the node itself has. */

@@ -146,7 +146,10 @@ export class Link {
       channel.listen({
         frame: (bytes) => this.#onFrame(bytes),
         closed: (why) => {
-          if (this.#channel === channel) this.#cut(why);
+          if (this.#channel !== channel) return;
+          // Who was draining has left.
+          if (this.#status.draining) this.#heardMs = Number.NEGATIVE_INFINITY;
+          this.#cut(why);
         },
       });
       this.#requests.open(channel);

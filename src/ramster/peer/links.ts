@@ -31,6 +31,9 @@ export class Links implements LinkLiveness {
 
   watch(name: string, address: string): void {
     this.keep(name, address, 'watched');
+    const link = this.get(name);
+    // There may have been one before: its news are not new to it.
+    if (link !== undefined && link.state !== 'down') this.#changed(link);
   }
 
   unwatch(name: string): void {
