@@ -99,8 +99,8 @@ export class Audit {
     return [...this.#byName.values()].flatMap((holder) =>
       holder.foreign.owners().flatMap((owner) =>
         holder.foreign
-          .list(owner, undefined, ALL)
-          .pages.filter(
+          .pages(owner)
+          .filter(
             ({ pool, id }) =>
               !named.has(copyName(holder.memory.number, owner.name, owner.memory, pool, id, holder.number)),
           )

@@ -1,6 +1,6 @@
 /**
- * Many seeds, one after the other on each of a few threads. Ends at the first seed that fails, or whose thread does, when
- * what runs beside it is through.
+ * Many seeds, one after the other on each of a few threads. Ends at the first seed that fails, or whose thread does,
+ * when what runs beside it is through.
  */
 
 import { Worker } from 'node:worker_threads';

@@ -96,6 +96,11 @@ export class ForeignStore implements ForeignPages {
     for (const entry of this.#guest(owner)?.entries ?? []) this.#remove(entry);
   }
 
+  /** All pages of an owner; no use of them. */
+  pages(owner: Owner): ForeignPage[] {
+    return [...(this.#guest(owner)?.entries ?? [])].map(({ pool, id }) => ({ pool: pool.number, id }));
+  }
+
   /** Whether it is there; no use of the page. */
   has(owner: Owner, pool: number, id: PageId): boolean {
     return this.#entry(owner, pool, id) !== undefined;

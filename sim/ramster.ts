@@ -6,12 +6,12 @@
 import type { Member, Membership } from '../src/ramster/membership/membership.ts';
 import { StaticMembership } from '../src/ramster/membership/static.ts';
 import { RamsterNode } from '../src/ramster/node.ts';
-import { nodeSettings } from '../src/ramster/settings.ts';
+import { type NodeSettings, type NodeSettingsInput, nodeSettings } from '../src/ramster/settings.ts';
 import type { NodeFactory, NodeParts, SimNode } from './machine.ts';
 import { randomBytes } from './random.ts';
 import type { Bounds } from './world.ts';
 
-const SETTINGS = nodeSettings({
+const INPUT: NodeSettingsInput = {
   sendBelowPercent: 25,
   sendUntilPercent: 40,
   homeAbovePercent: 60,
@@ -22,7 +22,8 @@ const SETTINGS = nodeSettings({
   repairDelayMs: 1000,
   sweepIntervalMs: 5_000,
   homeIntervalMs: 1_000,
-});
+};
+const SETTINGS = nodeSettings(INPUT);
 const { heartbeatMs, downMs, requestTimeoutMs, patienceMs, leaseMs, sweepIntervalMs } = SETTINGS;
 
 const INSTANCE_BYTES = 8;
@@ -44,15 +45,23 @@ export const BOUNDS: Bounds = {
 /** Leases of those that are gone end, and what is left is found by a sweep and freed. */
 export const REST_MOST_MS = leaseMs + 3 * sweepIntervalMs + downMs;
 
-export const ramsterNode: NodeFactory = (parts): SimNode => {
+export const ramsterNode = ramsterNodes();
+
+/** @param changes - other settings than the simulator's own */
+export function ramsterNodes(changes: NodeSettingsInput = {}): NodeFactory {
+  const settings = nodeSettings({ ...INPUT, ...changes });
+  return (parts) => newNode(parts, settings);
+}
+
+function newNode(parts: NodeParts, settings: NodeSettings): SimNode {
   const { name, clock, random, transport, local, foreign, listen } = parts;
   const node = new RamsterNode({
-    ...{ name, clock, random, transport, local, foreign, settings: SETTINGS },
+    ...{ name, clock, random, transport, local, foreign, settings },
     instance: randomBytes(random, INSTANCE_BYTES),
     membership: (links) => {
       const membership = new StaticMembership(
         {
-          ...{ name, peers: [...parts.peers], partnersMax: SETTINGS.partnersMax },
+          ...{ name, peers: [...parts.peers], partnersMax: settings.partnersMax },
           patienceMs: PARTNER_PATIENCE_MS,
           detectionMs: downMs + heartbeatMs,
         },
@@ -75,7 +84,7 @@ export const ramsterNode: NodeFactory = (parts): SimNode => {
     stop: () => node.stop(),
     statistics: () => ({ ...node.statistics() }),
   };
-};
+}
 
 /** Tells every change of what a membership says. */
 class ObservedMembership implements Membership {

@@ -49,7 +49,7 @@ export interface ScenarioResult extends Record<Never | Happened, number> {
 }
 
 /** Room of a machine in pages: few, so that most are short of memory. */
-const MEMORY_PAGES = [12, 72] as const;
+const MEMORY_PAGES = [12, 56] as const;
 /** Time for the nodes to find each other, before anything goes wrong. */
 const BEGIN_MS = 2_000;
 /** How often everything is looked at. */
