@@ -2,7 +2,7 @@
 //
 // Table: 8 bytes a frame.
 //   word 0   bits 0-3 kind | bits 4-13 of the kind's owner (zv: first block, slabs: class) | bits 16-31 client
-//   word 1   use stamp (H_CLOCK when the frame was last used), or what the kind keeps there
+//   word 1   use stamp (H_CLOCK when the frame was last used); of a raw frame the address of its cell, which has the stamp
 //
 // Which ones are free: memory/free-frames.ts. The entry says who owns a frame; bitmap, summaries and counts can be
 // rebuilt from the entries.
@@ -160,8 +160,33 @@ function takeFree(low: bool, hint: u32, ownSide: bool): u32 {
 
 /** One store makes the frame its owner's; `owned` goes into bits 4-13 (see the file head). */
 export function frameSetKind(frame: u32, client: u32, kind: u32, owned: u32): void {
-  store<u32>(frameEntry(frame) + 4, load<u32>(H_CLOCK));
-  atomic.store<u32>(frameEntry(frame), kind | (owned << 4) | (client << 16));
+  setEntry(frame, kind | (owned << 4) | (client << 16), load<u32>(H_CLOCK));
+}
+
+/** As frameSetKind, for the frame of a raw page. */
+export function frameSetRaw(frame: u32, client: u32, kind: u32, cell: usize): void {
+  setEntry(frame, kind | (client << 16), <u32>cell);
+}
+
+function setEntry(frame: u32, word: u32, second: u32): void {
+  store<u32>(frameEntry(frame) + 4, second);
+  atomic.store<u32>(frameEntry(frame), word);
+}
+
+/** The cell of a raw frame; 0 when it is being freed. */
+@inline
+export function frameCell(frame: u32): usize {
+  return load<u32>(frameEntry(frame) + 4);
+}
+
+export function frameSetCell(frame: u32, cell: usize): void {
+  store<u32>(frameEntry(frame) + 4, <u32>cell);
+}
+
+/** Whether a frame is of this kind and this client's. */
+@inline
+export function frameIs(frame: u32, kind: u32, client: u32): bool {
+  return (atomic.load<u32>(frameEntry(frame)) & 0xffff000f) == (kind | (client << 16));
 }
 
 /** Gives a frame back. May be called under any other lock. */

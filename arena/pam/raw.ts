@@ -3,17 +3,26 @@
 //
 //   cell (48 bytes, from a slab):  0 descriptor (16) | 16 frame | 20 use stamp | 24 older cell, 28 younger cell
 //                                  32 stamp when it was last queued | 36 pool id
-//   frame: the page's bytes
+//   frame: the page's bytes; its table entry names the cell
 //
 // The ephemeral cells of a pool are on its age list, least recently used first. As in zbud, a use only renews the
 // stamp; who looks for the oldest gives cells used since they were queued a second chance. The list is in the pool's
 // frame, so whoever frees a cell works on that pool at the time, or has named it (memory/slot.ts).
 
-import { frameAddress, frameEntry, frameGive, frameSetKind, frameTake } from '../memory/frame';
+import {
+  frameAddress,
+  frameCell,
+  frameEntry,
+  frameGive,
+  frameIs,
+  frameSetCell,
+  frameSetRaw,
+  frameTake,
+} from '../memory/frame';
 import { H_CLOCK, H_POOL_TABLE, KIND_RAW_EPH, KIND_RAW_PERS, P_RAW_LIST } from '../memory/layout';
 import { lock, rawLock, unlock } from '../memory/lock';
 import { SLAB_RAW, slabAlloc, slabFree } from '../memory/slab';
-import { indexOf, objectOf } from './descriptor';
+import { DESCRIPTOR_BYTES, indexOf, objectOf } from './descriptor';
 
 const CELL_FRAME: usize = 16;
 const CELL_STAMP: usize = 20;
@@ -60,16 +69,16 @@ export function rawAlloc(client: u32, ephemeral: bool, pool: u32): usize {
   memory.fill(cell, 0, 48);
   store<u32>(cell + CELL_FRAME, frame);
   store<u32>(cell + CELL_POOL, pool);
-  frameSetKind(frame, client, kind, 0);
+  frameSetRaw(frame, client, kind, cell);
   return cell;
 }
 
-/** Puts a cell on its pool's age list; the caller has described it and may publish it afterwards. */
+/** Stamps a cell, and puts an ephemeral one on its pool's age list; the caller has described it and may publish it afterwards. */
 export function rawQueue(cell: usize): void {
+  rawTouch(cell);
   if (!isEphemeral(cell)) return;
   const guard = rawLock(clientOf(cell));
   lock(guard);
-  rawTouch(cell);
   queue(listOf(load<u32>(cell + CELL_POOL)), cell);
   unlock(guard);
 }
@@ -86,14 +95,25 @@ export function rawTouch(cell: usize): void {
 
 /** Frees a cell that was queued, with its frame. */
 export function rawFree(cell: usize): void {
-  if (isEphemeral(cell)) {
-    const guard = rawLock(clientOf(cell));
-    lock(guard);
-    unqueue(listOf(load<u32>(cell + CELL_POOL)), cell);
-    unlock(guard);
-  }
-  frameGive(load<u32>(cell + CELL_FRAME));
+  const frame = load<u32>(cell + CELL_FRAME);
+  const guard = rawLock(clientOf(cell));
+  lock(guard);
+  if (isEphemeral(cell)) unqueue(listOf(load<u32>(cell + CELL_POOL)), cell);
+  // From here on nobody finds the cell by its frame.
+  frameSetCell(frame, 0);
+  unlock(guard);
+  frameGive(frame);
   slabFree(cell);
+}
+
+/** The cell of a frame if that is of this kind and client, with its descriptor copied to `out` (16 bytes); else 0. */
+export function rawPage(frame: u32, kind: u32, client: u32, out: usize): usize {
+  const guard = rawLock(client);
+  lock(guard);
+  const cell = frameIs(frame, kind, client) ? frameCell(frame) : <usize>0;
+  if (cell != 0) memory.copy(out, cell, DESCRIPTOR_BYTES);
+  unlock(guard);
+  return cell;
 }
 
 /** Ephemeral raw pages of a pool. */
@@ -157,6 +177,7 @@ export function rawForget(pool: usize): void {
 export function rawMark(cell: usize): void {
   const entry = frameEntry(load<u32>(cell + CELL_FRAME));
   store<u32>(entry, load<u32>(entry) | MARK);
+  frameSetCell(load<u32>(cell + CELL_FRAME), cell);
   if (isEphemeral(cell)) queue(listOf(load<u32>(cell + CELL_POOL)), cell);
 }
 

@@ -1,7 +1,7 @@
 // Calls of the host on pools, clients and the whole arena. Pools and clients go by their names in the arena (pool.ts).
 
 import { backAll, touchAll, unbackFrames } from '../memory/backing';
-import { poolPages } from '../memory/counters';
+import { N_REMOTE, counted, poolPages } from '../memory/counters';
 import { clientAddress } from '../memory/frame';
 import {
   ADMIN_LOCK,
@@ -17,6 +17,8 @@ import { lock, unlock } from '../memory/lock';
 import { orphanTake } from '../memory/orphans';
 import { enter, leave, slotAddress } from '../memory/slot';
 import { zvCheck } from '../pam/zv-check';
+import { decodeFrom } from './encode';
+import { framePages } from './frame-pages';
 import { begin, handlePool, handlePoolId } from './handle';
 import {
   E_NO_MEMORY,
@@ -31,9 +33,11 @@ import {
 } from './pool';
 import { enforceCap, reclaimForTake, shrink } from './reclaim';
 import { recover } from './recovery';
+import { isStored } from './remote';
 import { clientRow, poolRow } from './statistics';
 import { destroyPool, drain, flushPool } from './teardown';
 import { walkNext } from './walk';
+import { walkRecords } from './walk-records';
 
 /** Names and UUIDs that the host hands in. */
 @inline
@@ -121,6 +125,14 @@ export function poolWalk(pool: u32): i32 {
   const more = walkNext(handlePool(), handlePoolId());
   leave();
   return more ? 1 : 0;
+}
+
+/** Records among the next batch of a walk: see tmem/walk-records.ts. -1 at the end, and when the pool is gone. */
+export function poolWalkRecords(pool: u32): i32 {
+  if (!begin(pool)) return -1;
+  const records = walkRecords();
+  leave();
+  return records;
 }
 
 /** Address of a pool's frame, 0 when it is gone. */
@@ -217,12 +229,36 @@ export function orphanNext(): i32 {
   return <i32>bytes;
 }
 
+/** Handles of the pages of a frame, in the slot's out area: see tmem/frame-pages.ts. How many. */
+export function pagesOfFrame(frame: u32): u32 {
+  enter(0);
+  const pages = framePages(frame);
+  leave();
+  return pages;
+}
+
 /** Codec of pages put from now on; pages that are there keep theirs. */
 export function setCodec(pool: u32, codec: u32): i32 {
   if (!begin(pool)) return -1;
   store<u32>(handlePool() + P_CODEC, codec);
   leave();
   return 0;
+}
+
+/** Pages of a pool that are with peers. */
+export function remotePagesOf(pool: u32): u32 {
+  if (!begin(pool)) return 0;
+  const pages = counted(handlePool(), N_REMOTE);
+  leave();
+  return <u32>pages;
+}
+
+/** Whether stored bytes decode to a page of this length and checksum; it is in the slot's out area then. */
+export function decodeStored(codec: u32, length: u32, sum: u32, source: usize, bytes: u32): i32 {
+  enter(0);
+  const done = isStored(codec, length, bytes) && decodeFrom(source, bytes, codec, length, sum, slotAddress() + S_OUT);
+  leave();
+  return done ? 1 : 0;
 }
 
 export function pagesOf(pool: u32): u32 {

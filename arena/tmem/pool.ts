@@ -103,6 +103,12 @@ export function poolOfName(name: u32): usize {
   return atomic.load<u32>(entryOf(H_POOL_TABLE, id) + 4) == name >>> 16 ? pool : 0;
 }
 
+/** The name by which the host knows a pool: that of its twin in the store's first arena. */
+export function hostNameOf(pool: usize): u32 {
+  const twin = load<u32>(pool + P_TWIN);
+  return twin != 0 ? twin : <u32>nameOf(H_POOL_TABLE, load<u32>(pool + P_ID));
+}
+
 /** The id in a client's name; 0, nobody's, when the name is an old one. */
 export function clientIdOf(name: u32): u32 {
   const id = name & 0xffff;

@@ -123,9 +123,7 @@ export function bringHome(
   source: usize,
   bytes: u32,
 ): i32 {
-  if (bytes == 0 || bytes > 4096 || length == 0 || length > 4096) return DAMAGED;
-  if (codec != CODEC_RAW && codec != CODEC_LZ4 && codec != CODEC_LZO1X) return DAMAGED;
-  if (codec == CODEC_RAW && bytes != length) return DAMAGED;
+  if (!isStored(codec, length, bytes)) return DAMAGED;
   if (!decodeFrom(source, bytes, codec, length, sum, slotAddress() + S_PAGE)) return DAMAGED;
   if (isFrozen()) return REFUSED_NO_FRAME;
   let pam = load<u32>(handlePool() + P_PAM);
@@ -133,6 +131,12 @@ export function bringHome(
   else if (pam == PAM_ZBUD && bytes > ZBUD_MAX_BYTES) pam = PAM_ZV;
   const made = make(pam, bytes, codec, length, sum, index, source);
   return made == 0 ? REFUSED_NO_FRAME : exchangeFor(index, made, word, version);
+}
+
+/** Whether there can be stored bytes like that. */
+export function isStored(codec: u32, length: u32, bytes: u32): bool {
+  if (bytes == 0 || bytes > 4096 || length == 0 || length > 4096) return false;
+  return codec == CODEC_RAW ? bytes == length : codec == CODEC_LZ4 || codec == CODEC_LZO1X;
 }
 
 /** Removes the record that `word` and `version` say is there; its remote copy is the caller's. Whether it was there. */

@@ -14,11 +14,11 @@ import { LEAF_ENTRIES, leafCapacity, nodeLevel } from './node';
 
 const W_ROOT: usize = 0;
 const W_KEY: usize = 4;
-const W_OID: usize = 8;
+export const W_OID: usize = 8;
 const W_NEXT: usize = 32;
 const W_MORE: usize = 40;
-const W_COUNT: usize = 44;
-const W_INDEXES: usize = 48;
+export const W_COUNT: usize = 44;
+export const W_INDEXES: usize = 48;
 /** Above every 32-bit key. */
 const NONE: u64 = 1 << 32;
 

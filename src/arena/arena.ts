@@ -129,6 +129,13 @@ export class Arena {
     copy.call(this.#copySource, out, 0, this.#out, this.#out + length);
   }
 
+  /** A copy of bytes of the arena. */
+  copyOf(address: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafe(length);
+    copy.call(this.#copySource, bytes, 0, address, address + length);
+    return bytes;
+  }
+
   /**
    * A call into the arena was unwound by `error`: abandons the operation and recovers. Returns the operation's result
    * if it had taken effect before, undefined if it can be repeated.

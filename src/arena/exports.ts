@@ -59,6 +59,7 @@ export interface ArenaFunctions {
     ]
   ): number;
   pageForget(...args: [...Handle, word: U32, version: U32]): number;
+  decodeStored(codec: U32, length: U32, sum: U32, source: Address, bytes: U32): number;
   orphanNext(): number;
   rangePut(...args: [...Handle, source: Address, pages: U32, from: U32]): void;
   rangeGet(...args: [...Handle, target: Address, pages: U32, from: U32, mode: U32]): void;
@@ -88,9 +89,12 @@ export interface ArenaFunctions {
   grant(pool: U32, client: U32, granted: U32): number;
   isGranted(pool: U32, client: U32): number;
   poolWalk(pool: U32): number;
+  poolWalkRecords(pool: U32): number;
+  remotePagesOf(pool: U32): U32;
   poolFrame(pool: U32): Address;
   clientFrame(client: U32): Address;
   pagesOf(pool: U32): number;
+  pagesOfFrame(frame: U32): number;
 
   shrinkBy(frames: U32): number;
   giveBack(frames: U32): U32;
@@ -127,6 +131,7 @@ const LAYOUT_NAMES = [
   'H_BACKING_FAILED',
   'H_CLIENTS_MAX',
   'H_CLIENT_TABLE',
+  'H_CLOCK',
   'H_CREATED_MS',
   'H_DEBUG_MAX_SLOTS_LOCKED',
   'H_DOOMED_POOLS',
@@ -141,6 +146,7 @@ const LAYOUT_NAMES = [
   'H_GATE',
   'H_GIVEN_BACK',
   'H_GROWTH_STOPPED',
+  'H_LAST_FRAME',
   'H_LOCK_TIMEOUTS',
   'H_LOCK_TIMEOUT_MS',
   'H_LOCK_WAITS',
@@ -169,8 +175,11 @@ const LAYOUT_NAMES = [
   'H_ZV_MAX_MEAN_BYTES',
   'H_ZV_MAX_PAGE_BYTES',
   'KIND_RAW_EPH',
+  'KIND_RAW_PERS',
   'KIND_ZBUD_EPH',
+  'KIND_ZBUD_PERS',
   'KIND_ZV_EPH',
+  'KIND_ZV_PERS',
   'LAYOUT_MAGIC',
   'LAYOUT_VERSION',
   'POOL_COUNTER_WORDS',

@@ -8,7 +8,10 @@ export type { PutOutcome } from './outcome.ts';
 export { Pool } from './pool.ts';
 export type { ExchangeResult, Handle, PoolCodec, PoolDescription, PoolKind } from './pool-types.ts';
 export {
+  decodeStored,
+  type FoundRecord,
   type Look,
+  orphansLost,
   RECORD_BYTES_MAX,
   RemotePages,
   type StoredCodec,

@@ -13,7 +13,7 @@ import { outcomeOf, type PutOutcome } from './outcome.ts';
 import { GET_DEFAULT, GET_KEEP, INDEX_MAX, PoolPages } from './pool-pages.ts';
 import type { Handle } from './pool-types.ts';
 import { piecesOf, RANGE_PAGES_MAX, runRange, takeResults } from './range.ts';
-import { cursorBytes, cursorOf, type WalkCursor, walkArena, walkBatch } from './walk.ts';
+import { cursorBytes, cursorOf, startOf, type WalkCursor, walkArena, walkBatch } from './walk.ts';
 
 export class Pool extends PoolPages {
   readonly #rangeResults = new Int32Array(RANGE_PAGES_MAX);
@@ -148,13 +148,9 @@ export class Pool extends PoolPages {
     const arena = this.arenas.all[at];
     if (arena === undefined) return { handles: [], next: undefined };
     const batch = walkBatch(this.arenas, arena, this.ids[at], cursorBytes(cursor));
-    if (batch === undefined) return { handles: [], next: this.#startOf(at + 1) };
+    if (batch === undefined) return { handles: [], next: startOf(this.arenas, at + 1) };
     const { oid, indexes } = batch;
     return { handles: indexes.map((index) => ({ oid, index })), next: cursorOf(at, batch.cursor) };
-  }
-
-  #startOf(at: number): WalkCursor | undefined {
-    return at < this.arenas.all.length ? cursorOf(at, cursorBytes(undefined)) : undefined;
   }
 
   /** Ends the pool: every page is unreachable when this returns, its memory follows in steps. */

@@ -11,6 +11,8 @@ import type { Arenas } from './arenas.ts';
 import { PAGE_BYTES } from './checks.ts';
 import type { Oid } from './oid.ts';
 import { CODE, outcomeOf, type PutOutcome } from './outcome.ts';
+import type { Handle } from './pool-types.ts';
+import { cursorBytes, cursorOf, startOf, takeCursor, type WalkCursor } from './walk.ts';
 
 /** Longest record, in bytes. */
 export const RECORD_BYTES_MAX = 60;
@@ -47,7 +49,14 @@ export type Look =
 
 const LOOK_STORED = 1;
 const LOOK_TINY = 2;
-const FACTS = 7;
+
+/** Results of the arena: index, length of the record, record. */
+const RESULT_BYTES = 68;
+
+/** A handle whose page is elsewhere. */
+export interface FoundRecord extends Handle {
+  readonly record: Uint8Array;
+}
 
 type OidWords = readonly [number, number, number, number, number, number];
 
@@ -65,12 +74,17 @@ export class RemotePages {
     const { arena, id } = this.#place(oid, index);
     const found = this.#arenas.run(arena, () => arena.wasm.pageLook(id, ...wordsOf(oid), index));
     if (found === CODE.miss) return undefined;
-    const facts = Array.from({ length: FACTS }, (_, i) => arena.word(arena.arguments + i * 4) >>> 0);
-    const [word, version, codec, length, checksum, count, address] = facts as [
-      ...[number, number, number, number, number, number, number],
+    const facts = arena.arguments >>> 2;
+    const { words } = arena;
+    const [word, version, codec, length] = [
+      words[facts],
+      words[facts + 1],
+      words[facts + 2],
+      words[facts + 3],
     ];
     if (found === LOOK_TINY) return { kind: 'tiny', word, version, length };
-    const bytes = arena.bytes.slice(address, address + count);
+    const checksum = words[facts + 4];
+    const bytes = arena.copyOf(words[facts + 6], words[facts + 5]);
     if (found !== LOOK_STORED) return { kind: 'remote', word, version, length, checksum, record: bytes };
     return { kind: 'stored', word, version, codec: CODECS[codec] as StoredCodec, length, checksum, bytes };
   }
@@ -129,6 +143,44 @@ export class RemotePages {
     );
   }
 
+  /** How many pages are with peers. */
+  get count(): number {
+    this.#arenas.check();
+    const { all } = this.#arenas;
+    return all.reduce(
+      (sum, arena, at) =>
+        sum + (this.#arenas.run(arena, () => arena.wasm.remotePagesOf(this.#ids[at] as number)) >>> 0),
+      0,
+    );
+  }
+
+  /**
+   * A step of a walk over the records: those among the next 64 handles at most, so there may be none before the end, too.
+   * `next` undefined: that was the last step.
+   */
+  walkStep(cursor: WalkCursor | undefined): { records: FoundRecord[]; next: WalkCursor | undefined } {
+    this.#arenas.check();
+    const at = cursor?.arena ?? 0;
+    const arena = this.#arenas.all[at];
+    if (arena === undefined) return { records: [], next: undefined };
+    const bytes = cursorBytes(cursor);
+    const count = this.#arenas.run(arena, () => {
+      arena.bytes.set(bytes, arena.walk);
+      return arena.wasm.poolWalkRecords(this.#ids[at] as number);
+    });
+    if (count < 0) return { records: [], next: startOf(this.#arenas, at + 1) };
+    const next = cursorOf(at, takeCursor(arena));
+    const results = Buffer.alloc(count * RESULT_BYTES);
+    if (count > 0) arena.takeExchanged(results, results.length);
+    const records = Array.from({ length: count }, (_, i) => {
+      const from = i * RESULT_BYTES;
+      const index = results.readUInt32LE(from);
+      const length = results.readUInt32LE(from + 4);
+      return { oid: next.oid, index, record: results.subarray(from + 8, from + 8 + length) };
+    });
+    return { records, next };
+  }
+
   #place(oid: Oid, index: number): { arena: Arena; id: number } {
     this.#arenas.check();
     const at = this.#arenas.place(oid, index);
@@ -150,6 +202,30 @@ export function takeOrphans(arenas: Arenas, most: number): Uint8Array[] {
     }
   }
   return records;
+}
+
+/** How many records there was no room for among the orphans, ever, modulo 2^32 an arena. */
+export function orphansLost(arenas: Arenas): number {
+  arenas.check();
+  return arenas.all.reduce((sum, arena) => sum + arena.word(arena.layout.H_ORPHANS_LOST), 0);
+}
+
+/** The page that stored bytes from elsewhere stand for; undefined when they are not the page that was described. */
+export function decodeStored(
+  arenas: Arenas,
+  { length, checksum }: Pick<StoredPage, 'length' | 'checksum'>,
+  { codec, bytes }: Pick<StoredPage, 'codec' | 'bytes'>,
+): Uint8Array | undefined {
+  arenas.check();
+  if (bytes.length < 1 || bytes.length > PAGE_BYTES) return undefined;
+  const [arena] = arenas.all as [Arena];
+  const isPage = arenas.run(arena, () =>
+    arena.wasm.decodeStored(CODECS.indexOf(codec), length, checksum, arena.bringIn(bytes), bytes.length),
+  );
+  if (isPage === 0) return undefined;
+  const page = Buffer.allocUnsafe(length);
+  arena.takeExchanged(page, length);
+  return page;
 }
 
 function wordsOf(oid: Oid): OidWords {

@@ -54,9 +54,14 @@ export function walkBatch(
   return more === 1 ? takeBatch(arena) : undefined;
 }
 
+/** The cursor that a batch left. */
+export function takeCursor(arena: Arena): Uint8Array {
+  return arena.bytes.slice(arena.walk, arena.walk + CURSOR_BYTES);
+}
+
 /** Copied, because another walk of this thread may use the slot's area meanwhile. */
 function takeBatch(arena: Arena): WalkBatch {
-  const cursor = arena.bytes.slice(arena.walk, arena.walk + CURSOR_BYTES);
+  const cursor = takeCursor(arena);
   const count = arena.word(arena.walk + COUNT_AT);
   const indexes = Array.from({ length: count }, (_, i) => arena.word(arena.walk + INDEXES_AT + 4 * i));
   return { cursor, oid: Oid.fromBytes(cursor.subarray(OID_AT, OID_AT + 24)), indexes };
@@ -70,6 +75,11 @@ export function* walkArena(arenas: Arenas, arena: Arena, pool: number): Iterable
     ({ cursor } = batch);
     for (const index of batch.indexes) yield { oid: batch.oid, index };
   }
+}
+
+/** The start of an arena's part; undefined when there is no such arena. */
+export function startOf(arenas: Arenas, arena: number): WalkCursor | undefined {
+  return arena < arenas.all.length ? cursorOf(arena, new Uint8Array(CURSOR_BYTES)) : undefined;
 }
 
 /** The bytes of a cursor in its arena; undefined: from the start. */

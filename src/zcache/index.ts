@@ -17,8 +17,10 @@ export {
   type WalkCursor,
 } from '../tmem/index.ts';
 export { attach } from './attach.ts';
+export { decodePage, orphansLostOf, poolOfNumber, takeOrphansOf } from './away.ts';
 export { type CheckReport, checkStore } from './check-store.ts';
 export type { Client } from './client.ts';
+export { type ColdPage, ColdPages } from './cold-pages.ts';
 export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { FetchServer, PortFetcher } from './fetch-port.ts';
@@ -27,6 +29,7 @@ export type { ClientOptions, PoolOptions } from './options.ts';
 export { isAway, type PageFetcher } from './page-fetcher.ts';
 export type { ClientPool as Pool } from './pool.ts';
 export { PROMETHEUS_CONTENT_TYPE, prometheusText } from './prometheus.ts';
+export { CLUSTER_CLIENT, isClusterClient } from './reserved-clients.ts';
 export type { FreeRoom, Room } from './room.ts';
 export { type RestoreOptions, type RestoreResult, restoreStore } from './save/restore-store.ts';
 export { type SaveOptions, type SaveResult, saveStore } from './save/save-store.ts';

@@ -6,6 +6,7 @@ import type { Client } from './client.ts';
 import { publish } from './events.ts';
 import { rawPool } from './raw.ts';
 import { type PoolStatistics, poolStatistics } from './statistics.ts';
+import { isLive } from './twins.ts';
 
 const CODEC_IDS = { none: 0, lz4: 1, lzo: 2 } as const;
 /** Steps of freeing a destroyed pool's pages between two turns of the event loop: some 100 us. */
@@ -56,6 +57,12 @@ export class ClientPool extends Pool {
     for (const [at, arena] of this.arenas.all.entries()) {
       this.arenas.run(arena, () => arena.wasm.setCodec(this.ids[at], id));
     }
+  }
+
+  /** Whether the pool is there still; another thread may have destroyed it. */
+  get isThere(): boolean {
+    this.arenas.check();
+    return isLive(this.arenas.all[0], this.ids[0]);
   }
 
   /** Id of the pool in each arena. */

@@ -9,7 +9,7 @@
 import { threadId } from 'node:worker_threads';
 import { type ArenaMemory, type ArenaModule, type FileIdentity, STORE_ID_BYTES } from '../arena/index.ts';
 import { type Arenas, TmemError } from '../tmem/index.ts';
-import type { Client } from './client.ts';
+import { Client } from './client.ts';
 import { publish } from './events.ts';
 import { openClient } from './open-client.ts';
 import type { ClientOptions } from './options.ts';
@@ -18,6 +18,7 @@ import { type FreeRoom, freeRoomOf, type Room, roomOf } from './room.ts';
 import type { StoreSettings } from './settings.ts';
 import { type StoreStatistics, storeStatistics } from './statistics.ts';
 import { threadEnded, watchThreads } from './threads.ts';
+import { isWhole } from './twins.ts';
 
 /** Marks what share() returns, and its format. */
 export const TOKEN_KIND = 'tmem-store-2';
@@ -129,13 +130,21 @@ export class Store {
 
   /** Whether there is a client of this name. */
   hasClient(name: string): boolean {
-    return this.clientNames.includes(name);
+    this.#arenas.check();
+    return clientsOf(this.#arenas.all[0]).some((client) => client.name === name);
   }
 
-  /** Names of all clients. */
-  get clientNames(): string[] {
+  /** All clients, as they are now. */
+  clients(): Client[] {
     this.#arenas.check();
-    return clientsOf(this.#arenas.all[0]).map(({ name }) => name);
+    const perArena = this.#arenas.all.map(
+      (arena) => new Map(clientsOf(arena).map(({ name, id }) => [name, id])),
+    );
+    return [...perArena[0].keys()].flatMap((name) => {
+      const ids = perArena.map((found) => found.get(name));
+      // One that is being made or removed is not in every arena.
+      return isWhole(ids) ? new Client(this.#arenas, this.settings, name, ids) : [];
+    });
   }
 
   /** Refuses all puts (each becomes a flush of its handle) until thaw(). Gets and flushes work. */

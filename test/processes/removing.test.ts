@@ -14,7 +14,7 @@ test('a store that was made anew while the old one was to be removed is not remo
     const { unlinkSync } = process.getBuiltinModule('node:fs');
     const found: unknown[] = [];
     open({ ...place, memory: '16 MiB' }).close();
-    const path = `${place.directory}/tmem.${place.name}.v2`;
+    const path = `${place.directory}/tmem.${place.name}.v3`;
     const original = Libc.prototype.lockBytes;
     Libc.prototype.lockBytes = function (...args) {
       Libc.prototype.lockBytes = original;
@@ -34,7 +34,7 @@ test('a symbolic link that leads to itself is listed as not ours, and hides no o
   const scene = newScene();
   scene.directory = scene.subdirectory();
   scene.open({ memory: '16 MiB' });
-  symlinkSync(`tmem.${scene.name}-loop.v2`, scene.path(`${scene.name}-loop`));
+  symlinkSync(`tmem.${scene.name}-loop.v3`, scene.path(`${scene.name}-loop`));
   const states = Object.fromEntries(listStores(scene.directory).map(({ name, state }) => [name, state]));
   expect(states).toEqual({ [scene.name]: 'ready', [`${scene.name}-loop`]: 'not-ours' });
   expect(codeOf(() => removeStore(`${scene.name}-loop`, { directory: scene.directory }))).toBe(

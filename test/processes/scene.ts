@@ -17,7 +17,7 @@ export const SHM = '/dev/shm';
 /** Longest call in a child; what takes longer hangs. */
 const CALL_TIMEOUT_MS = 30_000;
 const POLL_MS = 5;
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 const CHILD = new URL('./child.ts', import.meta.url);
 /** Children start in a quarter of the time when the sources they load are compiled already. */

@@ -10,7 +10,7 @@
  * are the first to go.
  */
 
-import { type Pool, type PoolKind, type Store, TmemError } from '../../zcache/index.ts';
+import { CLUSTER_CLIENT, type Pool, type PoolKind, type Store, TmemError } from '../../zcache/index.ts';
 import type { PageId } from '../page-id.ts';
 import { isNodeName, memoryNumber } from '../place.ts';
 import { decodeCursor } from './foreign-cursor.ts';
@@ -53,11 +53,10 @@ export class ArenaForeignPages implements ForeignPages {
     this.#store = store;
     this.#limits = limits;
     this.memory = memoryNumber(store.id);
-    for (const name of store.clientNames) {
-      if (ownerOf(name) === undefined) continue;
-      const client = store.client(name);
+    for (const client of store.clients()) {
+      if (ownerOf(client.name) === undefined) continue;
       client.setCap(limits.capBytes);
-      this.#held.set(name, new HeldPages(client));
+      this.#held.set(client.name, new HeldPages(client));
     }
   }
 
@@ -115,7 +114,7 @@ export class ArenaForeignPages implements ForeignPages {
   /** The cursor is bytes, 24 of them; anything else that comes as one lists nothing. */
   list(
     owner: Owner,
-    cursor: unknown,
+    cursor: Uint8Array | undefined,
     most: number,
   ): { readonly pages: readonly ForeignPage[]; readonly next: Uint8Array | undefined } {
     const position = cursor === undefined ? { pool: 0, walk: undefined } : decodeCursor(cursor);
@@ -170,7 +169,7 @@ export class ArenaForeignPages implements ForeignPages {
 }
 
 function clientName({ name, memory }: Owner): string {
-  return `ramster/${name}/${memory.toString(16).padStart(8, '0')}`;
+  return `${CLUSTER_CLIENT}/${name}/${memory.toString(16).padStart(8, '0')}`;
 }
 
 function ownerOf(client: string): Owner | undefined {

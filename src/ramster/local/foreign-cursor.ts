@@ -35,8 +35,8 @@ export function encodeCursor({ pool, walk }: ListPosition): Uint8Array {
 }
 
 /** Undefined when these bytes are no cursor. */
-export function decodeCursor(cursor: unknown): ListPosition | undefined {
-  if (!(cursor instanceof Uint8Array) || cursor.length !== CURSOR_BYTES) return undefined;
+export function decodeCursor(cursor: Uint8Array): ListPosition | undefined {
+  if (cursor.length !== CURSOR_BYTES) return undefined;
   const bytes = Buffer.from(cursor.buffer, cursor.byteOffset, CURSOR_BYTES);
   const pool = bytes.readUInt32LE(0);
   const flags = bytes.readUInt8(6);

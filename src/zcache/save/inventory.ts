@@ -1,15 +1,15 @@
 /**
- * What a store consists of, by name, with every setting: its clients, and its pools as they can be used. Opens nothing
+ * What a store consists of, by name, with every setting: its clients (but not its part in a cluster), and its pools as
+ * they can be used. Opens nothing
  * that is not there; reads while others change it, so what comes or goes meanwhile is left out.
  */
 
 import type { Arena } from '../../arena/index.ts';
 import type { Arenas } from '../../tmem/index.ts';
-import { Client } from '../client.ts';
+import type { Client } from '../client.ts';
 import type { ClientPool } from '../pool.ts';
-import { clientsOf } from '../raw.ts';
+import { isClusterClient } from '../reserved-clients.ts';
 import { arenasOf, type Store } from '../store.ts';
-import { isWhole } from '../twins.ts';
 import type { SavedClient, SavedPool } from './format.ts';
 
 const FRAME_BYTES = 4096;
@@ -30,7 +30,7 @@ interface NumberedPool {
 export function inventoryOf(store: Store): Inventory {
   const arenas = arenasOf(store);
   const [first] = arenas.all;
-  const clients = clientsIn(arenas, store);
+  const clients = store.clients().filter(({ name }) => !isClusterClient(name));
   const pools = inOrder(
     arenas,
     clients.flatMap((client, number) => client.pools().map((pool) => ({ client: number, pool }))),
@@ -43,18 +43,6 @@ export function inventoryOf(store: Store): Inventory {
       pool,
     })),
   };
-}
-
-function clientsIn(arenas: Arenas, store: Store): Client[] {
-  const perArena = arenas.all.map((arena) => byName(clientsOf(arena)));
-  return [...perArena[0].keys()].flatMap((name) => {
-    const ids = perArena.map((found) => found.get(name)?.id);
-    return isWhole(ids) ? new Client(arenas, store.settings, name, ids) : [];
-  });
-}
-
-function byName<Found extends { readonly name: string }>(found: readonly Found[]): Map<string, Found> {
-  return new Map(found.map((one) => [one.name, one]));
 }
 
 function describeClient(arenas: Arenas, { name, ids }: Client): SavedClient {

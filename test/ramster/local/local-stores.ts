@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import { open, removeStore, type Store, type StoreOptions } from '../../../src/zcache/index.ts';
 import { arenasOf } from '../../../src/zcache/store.ts';
 
-const DEFAULTS = { memory: '16 MiB', debug: true, threads: 4 } as const;
+const DEFAULTS = { memory: '16 MiB', debug: true, threads: 4, pools: 64, clients: 31 } as const;
 
 export function privateStore(options: Partial<StoreOptions> = {}): Store {
   const store = open({ ...DEFAULTS, ...options });
