@@ -11,11 +11,11 @@
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Oid, TmemError } from '../tmem/index.ts';
+import { poolOfNumber } from './away.ts';
 import type { PageFetcher } from './page-fetcher.ts';
-import { ClientPool } from './pool.ts';
-import { describePool } from './raw.ts';
+import type { ClientPool } from './pool.ts';
 import { receivedError, type SentError, sentError } from './sent-error.ts';
-import { arenasOf, type Store } from './store.ts';
+import type { Store } from './store.ts';
 
 /** Longer than a fetcher takes whose own deadlines work: for one whose thread is blocked. */
 const ANSWER_DEFAULT_MS = 30_000;
@@ -25,10 +25,8 @@ const POOLS_MAX = 1024;
 
 interface Question {
   readonly id: number;
-  readonly client: string;
-  readonly pool: string;
-  /** The pool's id in each arena. */
-  readonly ids: readonly number[];
+  /** The pool's id. */
+  readonly pool: number;
   readonly oid: Uint8Array;
   readonly index: number;
 }
@@ -44,7 +42,7 @@ export class FetchServer {
   readonly #store: Store;
   readonly #fetcher: PageFetcher;
   readonly #ports = new Set<MessagePort>();
-  readonly #pools = new Map<string, ClientPool>();
+  readonly #pools = new Map<number, ClientPool>();
 
   constructor(store: Store, fetcher: PageFetcher) {
     this.#store = store;
@@ -70,7 +68,7 @@ export class FetchServer {
   async #answer(port: MessagePort, question: Question): Promise<void> {
     const { id, oid, index } = question;
     try {
-      const pool = this.#poolOf(question);
+      const pool = this.#poolOf(question.pool);
       // Without one, whoever asks the store again is told what became of it.
       const found = pool === undefined ? 'local' : await this.#fetcher.fetch(pool, Oid.fromBytes(oid), index);
       // A copy of its own: a view would take all that it is a view of with it.
@@ -83,16 +81,13 @@ export class FetchServer {
     }
   }
 
-  #poolOf({ client: clientName, pool: name, ids }: Question): ClientPool | undefined {
-    const key = ids.join();
-    const known = this.#pools.get(key);
+  #poolOf(number: number): ClientPool | undefined {
+    const known = this.#pools.get(number);
     if (known !== undefined) return known;
-    const arenas = arenasOf(this.#store);
-    const about = describePool(arenas.all[0], ids[0] as number);
-    if (about === undefined || !this.#store.hasClient(clientName)) return undefined;
-    const pool = new ClientPool(arenas, ids, { name, ...about }, this.#store.client(clientName));
+    const pool = poolOfNumber(this.#store, number);
+    if (pool === undefined) return undefined;
     if (this.#pools.size === POOLS_MAX) this.#pools.clear();
-    this.#pools.set(key, pool);
+    this.#pools.set(number, pool);
     return pool;
   }
 }
@@ -124,8 +119,7 @@ export class PortFetcher implements PageFetcher {
     const timer = setTimeout(() => this.#end(id)?.reject(noAnswer(this.#answerMs)), this.#answerMs);
     const waiting = { ...Promise.withResolvers<'local' | Uint8Array>(), timer };
     this.#waiting.set(id, waiting);
-    const { name, arenaIds: ids } = pool;
-    const question: Question = { id, client: pool.client.name, pool: name, ids, oid: oid.toBytes(), index };
+    const question: Question = { id, pool: pool.id, oid: oid.toBytes(), index };
     this.#port.postMessage(question);
     return waiting.promise;
   }
