@@ -1,4 +1,5 @@
-// Redis servers of a test: started on a unix socket or a free loopback port, in a directory of their own, ended by process id.
+// Redis servers of a test: started on a unix socket or a free loopback port, in a directory of their own, ended by
+// process id.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -15,28 +16,30 @@ const ATTEMPTS_MOST = 20;
 
 export type RedisSettings = Readonly<Record<string, string>>;
 
+/** Where it listens besides its unix socket: nowhere, or on a free loopback port. */
+export type Listens = 'socket' | 'port' | 'tls';
+
 export class RedisServer {
   readonly directory: string;
   readonly socket: string;
   readonly port: number;
+  readonly #listens: Listens;
   readonly #settings: RedisSettings;
   #child: ChildProcess | undefined;
 
-  private constructor(directory: string, port: number, settings: RedisSettings) {
+  private constructor(directory: string, listens: Listens, port: number, settings: RedisSettings) {
     this.directory = directory;
+    this.#listens = listens;
     this.socket = path.join(directory, 'redis.sock');
     this.port = port;
     this.#settings = settings;
   }
 
-  /** Starts one on a unix socket; with `port` on a free loopback port as well. */
-  static async start(
-    settings: RedisSettings = {},
-    listens: 'socket' | 'port' = 'socket',
-  ): Promise<RedisServer> {
+  static async start(settings: RedisSettings = {}, listens: Listens = 'socket'): Promise<RedisServer> {
     for (let attempt = 1; ; attempt++) {
       const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tmem-redis-'));
-      const server = new RedisServer(directory, listens === 'port' ? await freePort() : 0, settings);
+      const port = listens === 'socket' ? 0 : await freePort();
+      const server = new RedisServer(directory, listens, port, settings);
       try {
         await server.run();
         return server;
@@ -56,7 +59,8 @@ export class RedisServer {
       'maxmemory-policy': 'noeviction',
       ...this.#settings,
       ...settings,
-      port: String(this.port),
+      port: String(this.#listens === 'port' ? this.port : 0),
+      'tls-port': String(this.#listens === 'tls' ? this.port : 0),
       bind: '127.0.0.1',
       unixsocket: this.socket,
       dir: this.directory,

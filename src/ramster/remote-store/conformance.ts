@@ -1,10 +1,11 @@
 /**
- * The conformance suite of remote stores: every rule of remote-store.ts as a case that throws when it is broken. It needs no
- * test framework, so others can prove their stores with it:
+ * The conformance suite of remote stores: every rule of remote-store.ts as a case that throws when it is broken. It
+ * needs no test framework, so others can prove their stores with it:
  *
  *   for (const { name, run } of remoteStoreConformance(make)) test(name, run);
  *
- * Each case makes a store of its own and closes it. It waits for nothing without a bound, and looks at no clock to judge.
+ * Each case makes a store of its own and closes it. It waits for nothing without a bound, and looks at no clock to
+ * judge.
  */
 
 import { systemClock } from '../clock.ts';
@@ -36,7 +37,7 @@ export interface Wishes {
 
 export type MakeStore = (wishes: Wishes) => Promise<StoreUnderTest>;
 
-/** What cannot be shown with every store: it has one owner, never falls silent, never loses its memory, is never full. */
+/** What not every store can show: it has one owner, never falls silent, never loses its memory, is never full. */
 export type Ability = 'neighbour' | 'silence' | 'loseMemory' | 'roomBytes';
 
 export interface ConformanceCase {

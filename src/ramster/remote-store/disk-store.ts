@@ -1,9 +1,11 @@
 /**
- * The node's own disk as a remote store: where the second copy of a page may lie, so that one peer is enough. What lies in
- * the file is in slot-file.ts. Its pages survive the process, as those in a named store do, and not the machine.
+ * The node's own disk as a remote store: where the second copy of a page may lie, so that one peer is enough. What
+ * lies in the file is in slot-file.ts. Its pages survive the process, as those in a named store do, and not the
+ * machine.
  *
- * Which page has which slot is decided at once, in the order of the calls; the reads and writes of one slot then run one
- * after the other. So calls about a page take effect in the order in which they were made, however slow the disk is.
+ * Which page has which slot is decided at once, in the order of the calls; the reads and writes of one slot then run
+ * one after the other. So calls about a page take effect in the order in which they were made, however slow the disk
+ * is.
  */
 
 import { statfs } from 'node:fs/promises';

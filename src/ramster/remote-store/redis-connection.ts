@@ -1,6 +1,6 @@
 /**
- * Connections to Redis that behave as a remote store needs it: nothing is queued while there is no connection, nothing is
- * sent a second time, nothing is read from replicas, and who connects again is the store (redis-link.ts).
+ * Connections to Redis that behave as a remote store needs it: nothing is queued while there is no connection, nothing
+ * is sent a second time, nothing is read from replicas, and who connects again is the store (redis-link.ts).
  *
  * A client that was handed in is not used itself, but copied with all of its options: others may use it with theirs.
  */

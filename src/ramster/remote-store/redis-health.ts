@@ -48,7 +48,8 @@ function judgeNode(info: ReadonlyMap<string, string>, needs: Needs): Health {
       policy === 'noeviction'
         ? undefined
         : `its maxmemory-policy is ${policy}, which lets it throw persistent pages away; set it to noeviction ` +
-          '(CONFIG SET maxmemory-policy noeviction, and in redis.conf), or send it ephemeral pages only (ephemeralOnly)',
+          '(CONFIG SET maxmemory-policy noeviction, and in redis.conf), or send it ephemeral pages only ' +
+          '(ephemeralOnly)',
     freeBytes: Math.max(0, (limit || (needs.memoryMaxBytes ?? 0)) - used),
     unlimited: limit === 0,
   };

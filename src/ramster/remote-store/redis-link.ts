@@ -1,10 +1,10 @@
 /**
  * The link to a Redis: connects, looks after it at intervals, and knows which memory it is.
  *
- * Each look at it (survey) asks INFO of all nodes that take writes, and reads the markers: keys with the random id of this
- * memory. A marker that is missing or another one says that pages were lost (FLUSHALL, a server that was replaced, or
- * restarted without its data), and the memory gets a new id. In a cluster there are markers in all parts of its slots, so
- * losing one node is noticed, too.
+ * Each look at it (survey) asks INFO of all nodes that take writes, and reads the markers: keys with the random id of
+ * this memory. A marker that is missing or another one says that pages were lost (FLUSHALL, a server that was
+ * replaced, or restarted without its data), and the memory gets a new id. In a cluster there are markers in all parts
+ * of its slots, so losing one node is noticed, too.
  *
  *   down --connected, surveyed--> up --a deadline ran out--> suspect --an answer--> up
  *     ^---------- connection ended, or three surveys in a row failed ---------------'
@@ -174,18 +174,20 @@ export class RedisLink {
 
   async #connect(): Promise<void> {
     const client = this.#options.clients.make();
-    let reason = 'the connection ended';
+    let reason: string | undefined;
     client.on('error', (error: Error) => {
       reason = error.message;
     });
     client.on('end', () => {
-      if (this.#client === client) this.#drop(reason);
+      if (this.#client === client) this.#drop(reason ?? 'the connection ended');
     });
     try {
       await this.#ask('connect', 'several', () => client.connect());
-    } catch (error) {
+    } catch (cause) {
       client.disconnect();
-      throw error;
+      // The event says more than the promise: a wrong password, a certificate that is not trusted.
+      if (reason === undefined) throw cause;
+      throw new RemoteError(`${this.#options.name}: connect: ${reason}`, { cause });
     }
     if (this.#closed) {
       client.disconnect();

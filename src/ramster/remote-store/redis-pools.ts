@@ -1,9 +1,9 @@
 /**
  * What of a node's pools is where in Redis: their kinds, which blocks they have, and the lease on all of it.
  *
- * A block is *open* while this process knows that it is in its pool's index and has its lease. Redis removes a hash with
- * its last page, and with it the lease: so a free closes the block, and the next put opens it again. An index may name
- * blocks that are empty (list removes those), but never lacks one that has pages.
+ * A block is *open* while this process knows that it is in its pool's index and has its lease. Redis removes a hash
+ * with its last page, and with it the lease: so a free closes the block, and the next put opens it again. An index may
+ * name blocks that are empty (list removes those), but never lacks one that has pages.
  */
 
 import type { PoolKind } from '../../zcache/index.ts';
@@ -20,13 +20,19 @@ const BATCH = 256;
 
 const KIND_LETTERS: Readonly<Record<PoolKind, string>> = { ephemeral: 'e', persistent: 'p' };
 
+interface Opening {
+  readonly done: Promise<unknown>;
+  /** It was closed meanwhile: the next put opens it again. */
+  closed: boolean;
+}
+
 export class RedisPools {
   readonly #keys: RedisKeys;
   readonly #leaseMs: number;
   readonly #kinds = new Map<number, PoolKind>();
   readonly #open = new Set<string>();
-  /** Puts that are opening a block. */
-  readonly #opening = new Map<string, number>();
+  /** Blocks that are being opened: puts in between wait for the first one. */
+  readonly #opening = new Map<string, Opening>();
 
   constructor(keys: RedisKeys, leaseMs: number) {
     this.#keys = keys;
@@ -37,6 +43,7 @@ export class RedisPools {
   forget(): void {
     this.#kinds.clear();
     this.#open.clear();
+    for (const opening of this.#opening.values()) opening.closed = true;
   }
 
   /** Whether a pool has this kind; a pool that is not there gets it. */
@@ -53,30 +60,39 @@ export class RedisPools {
     return letter === KIND_LETTERS[kind];
   }
 
-  /** Called behind the put that makes the block, if it was not there. */
-  async open(client: RedisClient, block: Block): Promise<void> {
+  /** Called behind the put that makes the block, if it was not there. Undefined: it is open. */
+  open(client: RedisClient, block: Block): Promise<unknown> | undefined {
     const key = this.#keys.pages(block);
-    if (this.#open.has(key)) return;
-    this.#opening.set(key, (this.#opening.get(key) ?? 0) + 1);
-    try {
-      const index = this.#keys.blocks(block.pool);
-      await Promise.all([
-        client.zadd(index, block.block, block.block),
-        client.pexpire(index, this.#leaseMs),
-        client.pexpire(key, this.#leaseMs),
-      ]);
+    if (this.#open.has(key)) return undefined;
+    const under = this.#opening.get(key);
+    if (under?.closed === false) return under.done;
+    const index = this.#keys.blocks(block.pool);
+    const done = Promise.all([
+      client.zadd(index, block.block, block.block),
+      client.pexpire(index, this.#leaseMs),
+      client.pexpire(key, this.#leaseMs),
+    ]);
+    const opening: Opening = { done, closed: false };
+    this.#opening.set(key, opening);
+    const ended = (isOpen: boolean): void => {
+      if (this.#opening.get(key) === opening) this.#opening.delete(key);
+      if (!isOpen || opening.closed) return;
       if (this.#open.size >= OPEN_MOST) this.#open.clear();
       this.#open.add(key);
-    } finally {
-      const others = (this.#opening.get(key) ?? 1) - 1;
-      if (others === 0) this.#opening.delete(key);
-      else this.#opening.set(key, others);
-    }
+    };
+    done.then(
+      () => ended(true),
+      () => ended(false),
+    );
+    return done;
   }
 
   /** Called before pages of the block are freed. */
   close(block: Block): void {
-    this.#open.delete(this.#keys.pages(block));
+    const key = this.#keys.pages(block);
+    this.#open.delete(key);
+    const opening = this.#opening.get(key);
+    if (opening !== undefined) opening.closed = true;
   }
 
   /** Called as soon as a block was found to be empty; takes it out of the index unless a put is on its way. */

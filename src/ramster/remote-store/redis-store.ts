@@ -3,8 +3,8 @@
  *
  * - A put is one HSET. Only the first one into a block sends more along: the block's entry in the index of its pool and
  *   its lease; and the first one into a pool asks for the pool's kind before.
- * - All keys have a lease: a time to live, which is renewed while the node lives. So a node that never comes back leaves
- *   nothing behind for longer, and nobody has to find out whether it is dead.
+ * - All keys have a lease: a time to live, which is renewed while the node lives. So a node that never comes back
+ *   leaves nothing behind for longer, and nobody has to find out whether it is dead.
  * - Nothing is sent twice by itself: who gets a RemoteError decides.
  */
 
@@ -160,10 +160,9 @@ export class RedisStore implements RemoteStore {
       const key = this.#keys.pages(block);
       const { buffer, byteOffset, length } = page.bytes;
       const bytes = Buffer.from(buffer, byteOffset, length);
-      const [stored, opened] = await Promise.allSettled([
-        client.hset(key, fieldOf(page.id), bytes),
-        this.#pools.open(client, block),
-      ]);
+      const storing = client.hset(key, fieldOf(page.id), bytes);
+      const opening = this.#pools.open(client, block);
+      const [stored, opened] = await Promise.allSettled([storing, opening]);
       if (stored.status === 'rejected') throw stored.reason;
       // A page that was there already had been entered.
       if (opened.status === 'rejected' && stored.value > 0) {

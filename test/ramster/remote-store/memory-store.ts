@@ -1,4 +1,5 @@
-// The reference remote store: everything in a Map. With a fault it breaks one promise, which the conformance suite must find.
+// The reference remote store: everything in a Map. With a fault it breaks one promise, which the conformance suite
+// must find.
 import { systemClock } from '../../../src/ramster/clock.ts';
 import type { PageId } from '../../../src/ramster/page-id.ts';
 import { nodeNumber } from '../../../src/ramster/place.ts';
