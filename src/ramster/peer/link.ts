@@ -6,8 +6,8 @@
  *   suspect  heard of within downMs
  *   down     not heard of for longer, or never
  *
- * Whatever arrives proves that the peer is there. What it says is checked: another name, cluster or version, or a frame
- * that makes no sense, cuts the connection, and `problem` says why.
+ * Only an answer to what was asked proves that the peer is there, and only after a hello that fits. What it says is
+ * checked: another name, cluster or version, or a frame that makes no sense, cuts the connection, and `problem` says why.
  */
 
 import type { Clock, Random, Timer } from '../clock.ts';
@@ -18,12 +18,14 @@ import type { Channel, Transport } from '../transport/transport.ts';
 import { decodeFrame, type Frame, type MessageType } from '../wire/frame.ts';
 import {
   decodeHelloReply,
+  decodeNothing,
   decodePingReply,
   decodeRefusal,
   encodeHello,
   encodePing,
   type HelloReply,
 } from '../wire/messages.ts';
+import { WireError } from '../wire/wire-error.ts';
 import { Requests } from './requests.ts';
 import { PROTOCOLS, type Self } from './self.ts';
 
@@ -44,6 +46,8 @@ export interface LinkOptions {
   readonly status: () => NodeStatus;
   /** Something about the peer changed: state, status, memory or problem. */
   readonly changed: (link: Link) => void;
+  /** A page is about to be put there: from now on the peer may hold some. */
+  readonly putting: () => void;
 }
 
 export class Link {
@@ -61,8 +65,11 @@ export class Link {
   #problem: string | undefined;
   #heardMs = Number.NEGATIVE_INFINITY;
   /** When the last message was sent that the peer has answered: its lease for us runs from then at least. */
-  #leaseFromMs = Number.NEGATIVE_INFINITY;
+  #leaseFromMs: number;
+  /** When a page was put there last. */
+  #putMs = Number.NEGATIVE_INFINITY;
   #latencyMs = 0;
+  /** To connect, since it answered anything but a hello. */
   #attempts = 0;
   #stopped = false;
   #beat: Timer | undefined;
@@ -72,6 +79,7 @@ export class Link {
     this.#options = options;
     this.name = options.name;
     this.address = options.address;
+    this.#leaseFromMs = options.clock.now();
     this.#requests = new Requests(options.clock, options.settings.requestTimeoutMs, (roundTripMs) => {
       this.#leaseFromMs = Math.max(this.#leaseFromMs, options.clock.now() - roundTripMs);
       this.#latencyMs += (roundTripMs - this.#latencyMs) * (this.#latencyMs === 0 ? 1 : LATENCY_WEIGHT);
@@ -116,8 +124,19 @@ export class Link {
 
   /** Whether the peer may have dropped our pages because it has not heard of us for so long. */
   get isLeaseOver(): boolean {
-    if (this.#greeted === undefined) return false;
-    return this.#options.clock.now() - this.#leaseFromMs > this.#greeted.leaseMs;
+    const { clock, settings } = this.#options;
+    return clock.now() - this.#leaseFromMs > (this.#greeted?.leaseMs ?? settings.leaseMs);
+  }
+
+  /** When a page was put there last, in the time of the clock. */
+  get putMs(): number {
+    return this.#putMs;
+  }
+
+  /** A page is about to be put there. */
+  putting(): void {
+    this.#putMs = this.#options.clock.now();
+    this.#options.putting();
   }
 
   /** As Requests.ask. */
@@ -138,39 +157,30 @@ export class Link {
 
   async #connect(): Promise<void> {
     const { transport, settings, clock } = this.#options;
-    let reason: string;
+    let channel: Channel | undefined;
     try {
-      const channel = await transport.connect(this.address, settings.requestTimeoutMs, this.name);
-      if (this.#stopped) return channel.close('this node ends the link');
-      this.#channel = channel;
-      channel.listen({
+      const opened = await transport.connect(this.address, settings.requestTimeoutMs, this.name);
+      if (this.#stopped) return opened.close('this node ends the link');
+      channel = opened;
+      this.#channel = opened;
+      opened.listen({
         frame: (bytes) => this.#onFrame(bytes),
         closed: (why) => {
-          if (this.#channel !== channel) return;
-          // Who was draining has left.
-          if (this.#status.draining) this.#heardMs = Number.NEGATIVE_INFINITY;
-          this.#cut(why);
+          if (this.#channel === opened) this.#cut(why);
         },
       });
-      this.#requests.open(channel);
+      this.#requests.open(opened);
       const greeted = await this.#greet();
-      if (this.#channel !== channel) return;
+      if (this.#channel !== opened) return;
       this.#greeted = greeted;
       this.#ready = true;
       this.#status = greeted.status;
-      this.#attempts = 0;
       this.#problem = undefined;
       this.#heardMs = clock.now();
       this.#look(true);
-      return;
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
-    }
-    const channel = this.#channel;
-    if (channel === undefined) this.#cut(reason);
-    else {
-      this.#cut(reason);
-      channel.close(reason);
+      // Else it was cut meanwhile.
+      if (this.#channel === channel) this.#end(messageOf(error));
     }
   }
 
@@ -193,6 +203,13 @@ export class Link {
     return reply;
   }
 
+  /** Closes the connection, if there is one, and tries again later. */
+  #end(reason: string): void {
+    const channel = this.#channel;
+    this.#cut(reason);
+    channel?.close(reason);
+  }
+
   /** The connection is gone, or of no use: tries again later. */
   #cut(reason: string): void {
     this.#channel = undefined;
@@ -209,37 +226,36 @@ export class Link {
   }
 
   #onFrame(bytes: Uint8Array): void {
-    this.#heardMs = this.#options.clock.now();
-    let problem: string | undefined;
     try {
       const frame = decodeFrame(bytes);
-      if (frame.isReply) this.#requests.answer(frame);
-      else problem = 'it asks where it should answer';
+      if (!frame.isReply) throw new WireError('it asks where it should answer');
+      if (frame.status !== 'ok' && frame.status !== 'refused') decodeNothing(frame.body);
+      if (!this.#requests.answer(frame) || !this.#ready) return;
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
+      this.#end(messageOf(error));
+      return;
     }
-    if (problem !== undefined) {
-      const channel = this.#channel;
-      this.#cut(problem);
-      channel?.close(problem);
-    } else if (this.#state !== 'up') this.#look();
+    this.#heardMs = this.#options.clock.now();
+    this.#attempts = 0;
+    if (this.#state !== 'up') this.#look();
   }
 
   readonly #onBeat = (): void => {
     const { clock, settings, status } = this.#options;
     this.#beat = clock.after(settings.heartbeatMs, this.#onBeat);
     this.#look();
-    const channel = this.#channel;
-    if (channel === undefined || !this.#ready) return;
+    if (!this.#ready) return;
     if (this.#state === 'down') {
-      this.#cut('it does not answer');
-      channel.close('it does not answer');
+      this.#end('it does not answer');
       return;
     }
     this.ask(
       'ping',
       (request) => encodePing(request, status()),
-      (frame) => decodePingReply(frame.body),
+      (frame) => {
+        if (frame.status !== 'ok') throw new RemoteError(`it answers '${frame.status}'`);
+        return decodePingReply(frame.body);
+      },
     ).then(
       (heard) => {
         const changed =
@@ -256,8 +272,10 @@ export class Link {
   #look(tell = false): void {
     const { clock, settings } = this.#options;
     const silentMs = clock.now() - this.#heardMs;
+    // Who was leaving and is not connected has left.
+    const hasLeft = this.#status.draining && !this.#ready;
     const state: RemoteState =
-      silentMs >= settings.downMs || this.#greeted === undefined
+      silentMs >= settings.downMs || this.#greeted === undefined || hasLeft
         ? 'down'
         : this.#ready && silentMs < settings.suspectMs
           ? 'up'
@@ -266,4 +284,8 @@ export class Link {
     this.#state = state;
     this.#options.changed(this);
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

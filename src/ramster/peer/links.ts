@@ -19,13 +19,16 @@ interface Entry {
   readonly reasons: Set<LinkReason>;
 }
 
+type LinksOptions = Omit<LinkOptions, 'name' | 'address' | 'changed' | 'putting'>;
+
 export class Links implements LinkLiveness {
-  readonly #options: Omit<LinkOptions, 'name' | 'address' | 'changed'>;
+  readonly #options: LinksOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #byNode = new Map<number, Entry>();
   readonly #listeners: ((name: string, liveness: Liveness) => void)[] = [];
+  #stopped = false;
 
-  constructor(options: Omit<LinkOptions, 'name' | 'address' | 'changed'>) {
+  constructor(options: LinksOptions) {
     this.#options = options;
   }
 
@@ -69,30 +72,38 @@ export class Links implements LinkLiveness {
     for (const { link } of this.#entries.values()) yield link;
   }
 
+  /** Ends all links; none is opened any more. */
   stop(): void {
-    for (const { link } of this.#entries.values()) link.stop();
+    this.#stopped = true;
+    const entries = [...this.#entries.values()];
     this.#entries.clear();
     this.#byNode.clear();
+    for (const { link } of entries) link.stop();
   }
 
   /** Opens a link, or keeps the one there is for this reason as well. */
   keep(name: string, address: string, reason: LinkReason): void {
-    let entry = this.#entries.get(name);
-    if (entry !== undefined && entry.link.address !== address) {
-      // The peer is somewhere else now.
-      entry.link.stop();
-      this.#entries.delete(name);
-      const moved = entry;
-      entry = this.#make(name, address);
-      for (const each of moved.reasons) entry.reasons.add(each);
+    if (this.#stopped) return;
+    const before = this.#entries.get(name);
+    if (before?.link.address === address) {
+      before.reasons.add(reason);
+      return;
     }
-    entry ??= this.#make(name, address);
+    const entry = this.#make(name, address);
     entry.reasons.add(reason);
+    if (before === undefined) return;
+    // The peer is somewhere else now. Its old link is not found any more when it tells of its end.
+    for (const each of before.reasons) entry.reasons.add(each);
+    before.link.stop();
   }
 
   #make(name: string, address: string): Entry {
-    const link = new Link({ ...this.#options, name, address, changed: this.#changed });
-    const entry: Entry = { link, node: nodeNumber(name), reasons: new Set() };
+    const reasons = new Set<LinkReason>();
+    const putting = (): void => {
+      reasons.add('holds');
+    };
+    const link = new Link({ ...this.#options, name, address, changed: this.#changed, putting });
+    const entry: Entry = { link, node: nodeNumber(name), reasons };
     this.#entries.set(name, entry);
     this.#byNode.set(entry.node, entry);
     link.start();
@@ -111,6 +122,7 @@ export class Links implements LinkLiveness {
   }
 
   readonly #changed = (link: Link): void => {
+    if (this.#entries.get(link.name)?.link !== link) return;
     const { freeBytes, draining } = link.status;
     for (const listener of this.#listeners) listener(link.name, { state: link.state, freeBytes, draining });
   };

@@ -87,7 +87,9 @@ export class Requests {
           try {
             resolve(receive(frame));
           } catch (error) {
-            reject(error);
+            if (!(error instanceof WireError)) return reject(error);
+            reject(new RemoteError(error.message));
+            throw error;
           }
         },
         fail: reject,
@@ -100,13 +102,13 @@ export class Requests {
   }
 
   /**
-   * Gives an answer to who waits for it, if anybody does (any more).
+   * Gives an answer to who waits for it. False: nobody does (any more).
    *
-   * @throws WireError if it is the answer to something else
+   * @throws WireError if it is the answer to something else, or cannot be read
    */
-  answer(frame: Frame): void {
+  answer(frame: Frame): boolean {
     const pending = this.#pending.get(frame.request);
-    if (pending === undefined) return;
+    if (pending === undefined) return false;
     if (pending.type !== frame.type || !pending.isSent) {
       throw new WireError(`reply to ${frame.type}: request ${frame.request} is another one`);
     }
@@ -115,6 +117,7 @@ export class Requests {
     this.#answered(this.#clock.now() - pending.askedMs);
     pending.receive(frame);
     this.#sendWaiting();
+    return true;
   }
 
   #number(): number {

@@ -59,11 +59,15 @@ export class PeerStore implements RemoteStore {
   }
 
   async put(page: TravellingPage): Promise<'stored' | 'full' | 'refused'> {
+    this.#link.putting();
     const outcome = await this.#link.ask(
       'put',
       (request) => encodePut(request, page),
-      ({ status }) =>
-        status === 'ok' ? 'stored' : status === 'full' || status === 'draining' ? 'full' : 'refused',
+      ({ status, body }) => {
+        if (status !== 'ok') return status === 'full' || status === 'draining' ? 'full' : 'refused';
+        decodeNothing(body);
+        return 'stored';
+      },
     );
     // Until it says more of itself, it is not asked again for this much.
     if (outcome === 'full') this.#link.tookUp(0);
