@@ -39,6 +39,7 @@ export class Holder implements SessionHost {
   readonly #sessions = new Set<Session>();
   readonly #byName = new Map<string, Session>();
   #timer: Timer | undefined;
+  #stopped = false;
 
   constructor(options: HolderOptions) {
     this.#options = options;
@@ -51,12 +52,17 @@ export class Holder implements SessionHost {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     for (const { channel } of this.#sessions) channel.close('this node stops');
   }
 
   /** A connection that an owner opened. */
   accept(channel: Channel): void {
+    if (this.#stopped) {
+      channel.close('this node stops');
+      return;
+    }
     if (this.#sessions.size >= SESSIONS_MAX) {
       channel.close('too many sessions');
       this.#options.refused(channel.peerAddress, `more than ${SESSIONS_MAX} sessions`);
@@ -140,6 +146,12 @@ export class Holder implements SessionHost {
     for (const session of this.#sessions) {
       const limitMs = session.owner === undefined ? HELLO_MS : 2 * settings.downMs;
       if (session.silentMs > limitMs) session.channel.close('it is silent');
+    }
+    try {
+      this.#leases.keep(foreign.owners());
+    } catch {
+      // The store is busy, or being closed: there is another look.
+      return;
     }
     for (const owner of this.#leases.takeEnded()) {
       try {

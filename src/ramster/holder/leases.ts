@@ -21,10 +21,16 @@ export class Leases {
 
   /** The owner was heard of. */
   renew(owner: Owner): void {
-    const key = `${owner.name}/${owner.memory}`;
+    const key = keyOf(owner);
     const lease = this.#heard.get(key);
     if (lease === undefined) this.#heard.set(key, { owner, atMs: this.#clock.now() });
     else lease.atMs = this.#clock.now();
+  }
+
+  /** Forgets all but these: who has no pages here needs no lease, and there is no end of those who might say hello. */
+  keep(owners: readonly Owner[]): void {
+    const kept = new Set(owners.map(keyOf));
+    for (const key of this.#heard.keys()) if (!kept.has(key)) this.#heard.delete(key);
   }
 
   /** Takes those whose lease is over. */
@@ -33,4 +39,8 @@ export class Leases {
     for (const [key] of ended) this.#heard.delete(key);
     return ended.map(([, { owner }]) => owner);
   }
+}
+
+function keyOf({ name, memory }: Owner): string {
+  return `${name}/${memory}`;
 }

@@ -123,7 +123,7 @@ export class Session {
     switch (type) {
       case 'ping':
         decodePing(body);
-        return encodePingReply(request, this.#host.status());
+        return this.#tried(type, request, () => encodePingReply(request, this.#host.status()));
       case 'put': {
         const { pool, kind, id, bytes } = decodePut(body);
         return this.#tried(type, request, () => {
