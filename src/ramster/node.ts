@@ -12,6 +12,7 @@ import type { LocalPages, PageRef } from './local/local-pages.ts';
 import type { LinkLiveness } from './membership/liveness.ts';
 import type { Member, Membership, NodeStatus } from './membership/membership.ts';
 import { choosePartners, partnerOrder } from './membership/partners.ts';
+import { Away } from './owner/away.ts';
 import type { Fetched } from './owner/fetch.ts';
 import { Owner } from './owner/owner.ts';
 import { sleep } from './owner/parts.ts';
@@ -104,6 +105,7 @@ export class RamsterNode {
   /** Of the members, as this node prefers them. */
   #order: readonly string[] = [];
   #draining = false;
+  #stopped: Promise<void> | undefined;
 
   /** @throws TmemError TMEM_ERR_SETTING */
   constructor(options: NodeOptions) {
@@ -136,27 +138,34 @@ export class RamsterNode {
       ids: new PageIds(identity.incarnation),
       sealer: new Sealer(identity.key),
       unsettled: new Unsettled(),
-      releases: new ReleaseQueue(
-        stores,
-        statistics,
-        (store) => store instanceof PeerStore && store.isLeaseOver,
-      ),
+      away: new Away(statistics),
+      releases: new ReleaseQueue({
+        ...{ stores, statistics, clock },
+        unknownMs: settings.leaseMs,
+        isLeaseOver: (store) => store instanceof PeerStore && store.isLeaseOver,
+      }),
       lost: events.lost,
-      holders: (nodes) => this.#keepHolders(nodes),
+      holders: (nodes, sinceMs) => this.#keepHolders(nodes, sinceMs),
     });
     this.#links.onChange((changed) => this.#onLink(changed));
   }
 
+  /** Called once. What fails has ended whatever it began. */
   async start(): Promise<void> {
     this.#holder.start();
-    await this.#membership.start(
-      () => this.#status(),
-      (members) => {
-        this.#members = members;
-        this.#choosePartners();
-      },
-    );
-    this.#owner.start();
+    try {
+      await this.#membership.start(
+        () => this.#status(),
+        (members) => {
+          this.#members = members;
+          this.#choosePartners();
+        },
+      );
+    } catch (error) {
+      await this.stop().catch(() => {});
+      throw error;
+    }
+    if (this.#stopped === undefined) this.#owner.start();
   }
 
   /** A connection that another node opened. */
@@ -167,6 +176,11 @@ export class RamsterNode {
   /** As Fetch.fetch: brings a page home, or gives it to the caller. */
   fetch(page: PageRef): Promise<Fetched> {
     return this.#owner.fetch(page);
+  }
+
+  /** As Fetch.take: removes a page that `fetch` gave to the caller. */
+  take(page: PageRef, bytes: Uint8Array): boolean {
+    return this.#owner.take(page, bytes);
   }
 
   /** Sends a page away now, whether memory is short or not. */
@@ -182,17 +196,26 @@ export class RamsterNode {
     const untilMs = this.#clock.now() + timeoutMs;
     this.#draining = true;
     const away = await this.#owner.drain(untilMs);
-    while (this.#foreign().persistent > 0 && this.#clock.now() < untilMs)
+    for (;;) {
+      const { persistent } = this.#foreign();
+      if (persistent === 0 || this.#stopped !== undefined || this.#clock.now() >= untilMs)
+        return { away, foreign: persistent };
       await sleep(this.#clock, DRAIN_LOOK_MS);
-    return { away, foreign: this.#foreign().persistent };
+    }
   }
 
   /** Ends at once: pages that are away stay away, with the records in this memory. */
-  async stop(): Promise<void> {
-    this.#owner.stop();
-    this.#holder.stop();
-    await this.#membership.stop();
-    this.#links.stop();
+  stop(): Promise<void> {
+    this.#stopped ??= (async () => {
+      this.#owner.stop();
+      this.#holder.stop();
+      try {
+        await this.#membership.stop();
+      } finally {
+        this.#links.stop();
+      }
+    })();
+    return this.#stopped;
   }
 
   statistics(): RamsterStatistics {
@@ -278,14 +301,16 @@ export class RamsterNode {
     }
   }
 
-  /** Links to all who hold pages, whether they are partners or not. */
-  #keepHolders(nodes: ReadonlySet<number>): void {
+  /** Links to all who hold pages, or may since `sinceMs`, whether they are partners or not. */
+  #keepHolders(nodes: ReadonlySet<number>, sinceMs: number): void {
     for (const { name, address } of this.#membership.known()) {
       if (nodes.has(nodeNumber(name))) this.#links.keep(name, address, 'holds');
     }
     for (const name of this.#links.namesOf('holds')) {
-      if (!nodes.has(nodeNumber(name))) this.#links.letGo(name, 'holds');
+      const isUsed = (this.#links.get(name)?.putMs ?? sinceMs) > sinceMs;
+      if (!nodes.has(nodeNumber(name)) && !isUsed) this.#links.letGo(name, 'holds');
     }
+    for (const name of this.#known.keys()) if (this.#links.get(name) === undefined) this.#known.delete(name);
   }
 
   #onLink(name: string): void {

@@ -14,11 +14,13 @@ import { type Oid, type PageFetcher, type Pool, publish, type Store, TmemError }
 import { type Clock, systemClock } from './clock.ts';
 import { ArenaForeignPages } from './local/arena-foreign.ts';
 import { ArenaLocalPages } from './local/arena-pages.ts';
+import type { Owner } from './local/foreign-pages.ts';
 import type { LinkLiveness } from './membership/liveness.ts';
 import type { Membership } from './membership/membership.ts';
 import { StaticMembership } from './membership/static.ts';
 import { type Drained, type PeerView, RamsterNode } from './node.ts';
 import { type CheckedRamsterSettings, type RamsterSettings, ramsterSettings } from './options.ts';
+import { memoryNumber } from './place.ts';
 import type { RemoteStore } from './remote-store/remote-store.ts';
 import { type NodeSettingsInput, nodeSettingsEntries } from './settings.ts';
 import type { RamsterStatistics } from './statistics.ts';
@@ -40,8 +42,11 @@ export interface RamsterOptions extends RamsterSettings {
   readonly membership?: (context: MembershipContext) => Membership;
   /** Whether pages of a client may be sent that is not among `clients`; asked again whenever pages are sent. */
   readonly sendsFrom?: (client: string) => boolean;
-  /** Stores that are no peers, such as a RedisStore or a DiskStore. */
-  readonly engines?: readonly RemoteStore[];
+  /**
+   * Opens stores that are no peers, such as a RedisStore or a DiskStore, for the pages of `owner`: this node. They are
+   * the caller's to close, after the node.
+   */
+  readonly engines?: (owner: Owner) => Promise<readonly RemoteStore[]>;
 }
 
 /** Randomness of a number from 0 to 1: 47 bits. */
@@ -83,10 +88,10 @@ export class Ramster {
    *   be read; the error of node:net that names an address
    */
   static async open(store: Store, options: RamsterOptions): Promise<Ramster> {
-    const { membership, sendsFrom = () => false, engines = [], ...input } = options;
+    const { membership, sendsFrom = () => false, engines, ...input } = options;
     const settings = ramsterSettings(input);
     const clock = systemClock;
-    const undo: (() => void)[] = [];
+    const undo: (() => void | Promise<void>)[] = [];
     try {
       const named = new Set(settings.clients);
       const clients = (name: string): boolean => named.has(name) || sendsFrom(name);
@@ -97,6 +102,8 @@ export class Ramster {
         lendBytes: settings.lendBytes ?? Math.floor(memoryBytes / 2),
         capBytes: settings.capBytes ?? Math.floor(memoryBytes / 4),
       });
+      const own = { name: settings.name, memory: memoryNumber(local.identity().memory) };
+      const opened = (await engines?.(own)) ?? [];
       const transport = new SocketTransport({ clock, tls: settings.tls });
       let node: RamsterNode | undefined;
       const listener = new ChannelListener({
@@ -110,7 +117,7 @@ export class Ramster {
       const addresses: string[] = [];
       for (const address of settings.listen) addresses.push(await listener.listen(address));
       node = new RamsterNode({
-        ...{ name: settings.name, clock, transport, local, foreign, engines },
+        ...{ name: settings.name, clock, transport, local, foreign, engines: opened },
         instance: randomBytes(8),
         random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
         membership: (links) =>
@@ -124,10 +131,15 @@ export class Ramster {
           leaseEnded: ({ name }) => publish('tmem:ramster:lease-ended', () => ({ owner: name })),
         },
       });
+      const started = node;
+      undo.push(() => started.stop());
       await node.start();
       return new Ramster({ node, local, listener, transport, addresses });
     } catch (error) {
-      for (const step of undo.reverse()) step();
+      for (const step of undo.reverse())
+        await Promise.resolve()
+          .then(step)
+          .catch(() => {});
       throw error;
     }
   }
@@ -199,8 +211,11 @@ export class Ramster {
   close(): Promise<void> {
     this.#closed ??= (async () => {
       this.#listener.close();
-      await this.#node.stop();
-      this.#local.close();
+      try {
+        await this.#node.stop();
+      } finally {
+        this.#local.close();
+      }
     })();
     return this.#closed;
   }
@@ -222,8 +237,10 @@ export class Ramster {
       }
       const fetched = await this.fetcher.fetch(pool, oid, index);
       if (fetched === 'local') continue;
+      // An ephemeral page that was given away is gone already; any other only if nobody has put another one meanwhile.
+      const isLeft = isFreed && pool.kind === 'persistent';
+      if (isLeft && !this.#node.take(this.#local.refOf(pool, oid, index), fetched)) continue;
       out.set(fetched);
-      if (isFreed) pool.flushPage(oid, index);
       return fetched.length;
     }
     throw new TmemError('TMEM_ERR_BUSY', 'a page went away again as often as it was brought home');

@@ -43,7 +43,7 @@ export async function makeCopies(
       if (outcome.place !== undefined) (outcome.acknowledged ? places : uncertain).push(outcome.place);
       if (outcome.acknowledged) return;
       noRoom ||= outcome.place === undefined;
-      if (further-- === 0) return;
+      if (further-- <= 0) return;
     }
   };
   await Promise.all(Array.from({ length: count }, one));

@@ -55,7 +55,10 @@ export class Fetch {
       if (record.lost) throw pageLost();
       const copy = await this.#find(page, found, record);
       if (copy === 'changed') continue;
-      if (copy === 'unknown' && record.kind === 'persistent') throw peersAway();
+      if (copy === 'unknown' && record.kind === 'persistent') {
+        this.#countGet(true, false);
+        throw peersAway();
+      }
       const done =
         typeof copy === 'string'
           ? this.#missing(page, found, record)
@@ -70,13 +73,19 @@ export class Fetch {
 
   /** A copy came: home with it. */
   #arrived(page: PageRef, found: RemoteLook, record: RemoteRecord, stored: StoredBytes): Fetched | 'again' {
-    const { local, releases, statistics } = this.#parts;
+    const { local, releases, away } = this.#parts;
     const outcome = local.bringHome(page, found, stored);
-    if (outcome === 'gone' || outcome === 'damaged') return 'again';
+    if (outcome === 'gone') return 'again';
     const isPersistent = record.kind === 'persistent';
+    if (outcome === 'damaged') {
+      // It is what was sealed, so no other copy is better.
+      if (!isPersistent) return this.#missing(page, found, record);
+      this.#countGet(true, false);
+      throw damaged();
+    }
     if (outcome === 'stored') {
       releases.add(record.pool, record.id, record.places);
-      if (isPersistent) statistics.remote_pers_pages--;
+      if (isPersistent) away.back(record.id);
       this.#countGet(isPersistent, true);
       return 'local';
     }
@@ -94,21 +103,41 @@ export class Fetch {
 
   /** No holder has it, or (ephemeral pages) none answers. */
   #missing(page: PageRef, found: RemoteLook, record: RemoteRecord): 'local' | 'again' {
-    const { local, releases, statistics, lost } = this.#parts;
+    const { local, releases } = this.#parts;
     if (record.kind === 'ephemeral') {
       if (!local.forget(page, found)) return 'again';
       releases.add(record.pool, record.id, record.places);
       this.#countGet(false, false);
       return 'local';
     }
-    if (local.sendAway(page, found, encodeRecord({ ...record, lost: true, places: [] })) !== 'stored') {
-      return 'again';
-    }
-    statistics.pages_lost++;
-    statistics.remote_pers_pages--;
+    if (!this.lose(page, found, record)) return 'again';
     this.#countGet(true, false);
-    lost(page);
     throw pageLost();
+  }
+
+  /** Marks a persistent page as lost, and tells it. False: something else happened to it. */
+  lose(page: PageRef, found: RemoteLook, record: RemoteRecord): boolean {
+    const { local, releases, statistics, away, lost } = this.#parts;
+    const marked = encodeRecord({ ...record, lost: true, places: [] });
+    if (local.sendAway(page, found, marked) !== 'stored') return false;
+    // What is left of it is damaged.
+    releases.add(record.pool, record.id, record.places);
+    statistics.pages_lost++;
+    away.back(record.id);
+    lost(page);
+    return true;
+  }
+
+  /** Removes a page that `fetch` gave to the caller, if it is the same still. */
+  take(page: PageRef, bytes: Uint8Array): boolean {
+    const { local, releases, away } = this.#parts;
+    const found = local.look(page);
+    if (found?.kind !== 'remote' || local.decode(found, { codec: 'raw', bytes }) === undefined) return false;
+    const record = readRecord(found);
+    if (!local.forget(page, found)) return false;
+    releases.add(record.pool, record.id, record.places);
+    if (record.kind === 'persistent' && !record.lost) away.back(record.id);
+    return true;
   }
 
   #countGet(persistent: boolean, succeeded: boolean): void {
@@ -211,6 +240,10 @@ export function readRecord({ record }: RemoteLook): RemoteRecord {
   const read = decodeRecord(record);
   if (read !== undefined) return read;
   throw new TmemError('TMEM_ERR_DAMAGED', 'the record of a page that is away cannot be read');
+}
+
+function damaged(): TmemError {
+  return new TmemError('TMEM_ERR_DAMAGED', 'a page that came back from a peer is not what was stored');
 }
 
 function pageLost(): TmemError {

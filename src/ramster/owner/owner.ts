@@ -16,7 +16,7 @@ import { Repair } from './repair.ts';
 import { QUIET_INTERVALS, Repatriate } from './repatriate.ts';
 import { Resting } from './resting.ts';
 import { type Survey, survey } from './survey.ts';
-import { sweep } from './sweep.ts';
+import { Sweep } from './sweep.ts';
 
 /** Records taken from the ring of orphans in one tick: as many as it has room for. */
 const ORPHANS_MOST = 512;
@@ -27,10 +27,14 @@ const AGAIN_MS = 2000;
 /** Steps of a drain: pages brought home before it is looked at what is left. */
 const DRAIN_STEP_PAGES = 4096;
 const DRAIN_PAUSE_MS = 100;
+/** Repairs and sweeps go on for this long at least before they make room for another survey that is wanted. */
+const TURN_MS = 10_000;
+/** Longest that one page can be on its way, in deadlines of requests: several stores are tried one after the other. */
+const SENDING_DEADLINES = 8;
 
 export interface OwnerOptions extends OwnerParts {
-  /** These nodes hold pages; a survey found that no other does. */
-  readonly holders: (nodes: ReadonlySet<number>) => void;
+  /** These nodes hold pages, and of the others only those do to which pages were put after `sinceMs`. */
+  readonly holders: (nodes: ReadonlySet<number>, sinceMs: number) => void;
 }
 
 export class Owner {
@@ -39,10 +43,12 @@ export class Owner {
   readonly #remotify: Remotify;
   readonly #repair: Repair;
   readonly #repatriate: Repatriate;
+  readonly #sweep: Sweep;
   readonly #startedMs: number;
   #timers: Timer[] = [];
   #surveyAtMs: number;
   #sweepWanted = true;
+  #sweepAtMs: number;
   #copies: ReadonlyMap<number, number> = new Map();
   #counted = Promise.withResolvers<void>();
   #orphansLost = 0;
@@ -59,6 +65,8 @@ export class Owner {
     this.#repatriate = new Repatriate(options, this.#fetch, resting);
     this.#startedMs = options.clock.now();
     this.#surveyAtMs = this.#startedMs;
+    this.#sweepAtMs = this.#startedMs;
+    this.#sweep = new Sweep(options);
   }
 
   start(): void {
@@ -83,6 +91,11 @@ export class Owner {
     return this.#remotify.send(page);
   }
 
+  /** As Fetch.take. */
+  take(page: PageRef, bytes: Uint8Array): boolean {
+    return this.#fetch.take(page, bytes);
+  }
+
   /** Something about holders changed: copies may be too few, or there may be some that nobody names. */
   surveyWithin(delayMs: number, alsoSweep: boolean): void {
     this.#sweepWanted ||= alsoSweep;
@@ -102,22 +115,32 @@ export class Owner {
 
   /** Brings everything home; how many pages are away still when there is no more room, or `untilMs` has come. */
   async drain(untilMs: number): Promise<number> {
-    const { clock, local, statistics } = this.#options;
+    const { clock, local, away } = this.#options;
     this.#draining = true;
+    this.#remotify.stop();
     const goOn = (): boolean => !this.#stopped && clock.now() < untilMs && local.room().freeBytes > 0;
-    while (goOn() && statistics.remote_pers_pages > 0) {
+    // Just started, it is not known yet what is away.
+    while (goOn() && (away.count > 0 || !away.isCounted)) {
       const brought = await this.#repatriate.bring(DRAIN_STEP_PAGES, goOn);
       if (brought === 0) await sleep(clock, DRAIN_PAUSE_MS);
     }
     while (!this.#options.releases.isEmpty && clock.now() < untilMs && !this.#stopped) {
       await sleep(clock, DRAIN_PAUSE_MS);
     }
-    return statistics.remote_pers_pages;
+    return away.count;
   }
 
   readonly #tick = (): void => {
+    this.#after(this.#options.settings.tickMs, this.#tick);
+    try {
+      this.#step();
+    } catch {
+      // The store was busy, or is being closed: all of this is done again at the next tick.
+    }
+  };
+
+  #step(): void {
     const { clock, settings, releases } = this.#options;
-    this.#after(settings.tickMs, this.#tick);
     this.#takeOrphans();
     this.#takeDestroyedPools();
     releases.step();
@@ -130,13 +153,14 @@ export class Owner {
         this.#surveying = false;
       });
     }
-  };
+  }
 
   readonly #homeInterval = (): void => {
     const { settings } = this.#options;
     const again = (): void => this.#after(settings.homeIntervalMs, this.#homeInterval);
     if (this.#draining) again();
-    else void this.#repatriate.step().finally(again);
+    // What fails is tried again after another interval: the store was busy, or is being closed.
+    else this.#repatriate.step().then(again, again);
   };
 
   #after(delayMs: number, task: () => void): void {
@@ -150,12 +174,14 @@ export class Owner {
 
   /** What puts and flushes took out of the index: its copies are wanted no more. */
   #takeOrphans(): void {
-    const { local, releases, statistics } = this.#options;
+    const { local, releases, away } = this.#options;
     const taken = local.takeOrphans(ORPHANS_MOST);
     for (const bytes of taken) {
       const record = decodeRecord(bytes);
       if (record === undefined) continue;
-      if (record.kind === 'persistent' && !record.lost) statistics.remote_pers_pages--;
+      // Those of a destroyed pool come when they come: the survey that follows it leaves them out.
+      const isCounted = record.kind === 'persistent' && !record.lost;
+      if (isCounted && local.kindOf(record.pool) !== undefined) away.back(record.id);
       releases.add(record.pool, record.id, record.places);
     }
     if (local.orphansLost === this.#orphansLost) return;
@@ -164,9 +190,14 @@ export class Owner {
   }
 
   #takeDestroyedPools(): void {
-    const { local, statistics } = this.#options;
+    const { local, statistics, stores } = this.#options;
     for (const pool of local.takeDestroyedPools()) {
-      for (const store of this.#options.stores.reachable()) {
+      this.surveyWithin(
+        AGAIN_MS,
+        stores.holding().some(({ state }) => state !== 'up'),
+      );
+      for (const store of stores.holding()) {
+        if (store.state !== 'up') continue;
         store.destroyPool(pool).then(
           () => {
             statistics.remote_objects_flushed++;
@@ -181,15 +212,19 @@ export class Owner {
   }
 
   async #survey(): Promise<void> {
-    const { statistics, holders } = this.#options;
-    const isSweep = this.#sweepWanted;
+    const { clock, settings, statistics, holders, away, releases } = this.#options;
+    const isSweep = this.#sweepWanted || clock.now() >= this.#sweepAtMs;
     this.#sweepWanted = false;
+    if (isSweep) this.#sweepAtMs = clock.now() + settings.sweepIntervalMs;
     let found: Survey | undefined;
     try {
       found = await survey(this.#options);
-      statistics.remote_pers_pages = found.persistentPages;
+      if (this.#stopped) return;
+      this.#takeOrphans();
+      away.end(found.persistent);
       statistics.replicas_short = found.shortPages;
-      holders(new Set(found.copies.keys()));
+      const sinceMs = found.beganMs - SENDING_DEADLINES * settings.requestTimeoutMs;
+      holders(new Set([...found.copies.keys(), ...releases.nodes()]), sinceMs);
       this.#copies = found.copies;
       this.#counted.resolve();
       this.#counted = Promise.withResolvers();
@@ -205,27 +240,36 @@ export class Owner {
   }
 
   /** False: something is left to be done. */
-  async #repairAll({ repairs }: Survey): Promise<boolean> {
+  async #repairAll({ repairs, hasMore, shortPages }: Survey): Promise<boolean> {
     const { clock, settings, statistics } = this.#options;
     if (repairs.length === 0) return true;
     // Just started, this node knows of nobody: that is no reason to make copies.
     if (clock.now() - this.#startedMs < settings.downMs + settings.repairDelayMs) return false;
     let short = 0;
-    for (let at = 0; at < repairs.length && !this.#stopped; at += REPAIRS_UNDER_WAY_MAX) {
+    const mustEnd = this.#turn();
+    for (let at = 0; at < repairs.length; at += REPAIRS_UNDER_WAY_MAX) {
+      if (mustEnd()) return false;
       const batch = repairs.slice(at, at + REPAIRS_UNDER_WAY_MAX);
       const outcomes = await Promise.all(batch.map((page) => this.#repair.repair(page)));
       short += outcomes.filter((outcome) => outcome === 'short').length;
     }
-    statistics.replicas_short = short;
-    return short === 0;
+    statistics.replicas_short = short + (hasMore ? Math.max(0, shortPages - repairs.length) : 0);
+    return short === 0 && !hasMore;
   }
 
+  /** All at once: a slow one keeps none of the others waiting. */
   async #sweepAll(found: Survey): Promise<boolean> {
-    let isDone = true;
-    for (const store of this.#options.stores.reachable()) {
-      if (this.#stopped) break;
-      isDone = (await sweep(this.#options, store, found)) && isDone;
-    }
-    return isDone;
+    const mustEnd = this.#turn();
+    const all = this.#options.stores.holding().map((store) => {
+      return store.state === 'up' && this.#sweep.sweep(store, found, mustEnd);
+    });
+    return (await Promise.all(all)).every(Boolean);
+  }
+
+  /** Begins something long; whether it has to end. */
+  #turn(): () => boolean {
+    const { clock } = this.#options;
+    const untilMs = clock.now() + TURN_MS;
+    return () => this.#stopped || (clock.now() >= untilMs && clock.now() >= this.#surveyAtMs);
   }
 }

@@ -5,6 +5,7 @@ import type { LocalPages, PageRef } from '../local/local-pages.ts';
 import type { PageIds } from '../page-id.ts';
 import type { NodeSettings } from '../settings.ts';
 import type { RamsterStatistics } from '../statistics.ts';
+import type { Away } from './away.ts';
 import type { ReleaseQueue } from './release-queue.ts';
 import type { Sealer } from './seal.ts';
 import type { RemoteStores } from './stores.ts';
@@ -20,6 +21,7 @@ export interface OwnerParts {
   readonly ids: PageIds;
   readonly sealer: Sealer;
   readonly unsettled: Unsettled;
+  readonly away: Away;
   readonly releases: ReleaseQueue;
   /** A persistent page has no copy any more. */
   readonly lost: (page: PageRef) => void;

@@ -41,9 +41,14 @@ export class Remotify {
     if (this.#running || this.#stopped || this.#parts.clock.now() < this.#restUntilMs || !this.#mustSend())
       return;
     this.#running = true;
-    void this.#sendUntilEnough().finally(() => {
-      this.#running = false;
-    });
+    void this.#sendUntilEnough()
+      .catch(() => {
+        // The store was busy, or is being closed; the pages are where they were.
+        this.#rest();
+      })
+      .finally(() => {
+        this.#running = false;
+      });
   }
 
   /** Sends one page. 'stays': nothing to send, or not enough stores took it. */
@@ -66,7 +71,7 @@ export class Remotify {
   }
 
   async #sendAs(page: PageRef, kind: PoolKind, found: StoredLook, id: number): Promise<'sent' | 'stays'> {
-    const { local, settings, sealer, releases, statistics } = this.#parts;
+    const { local, settings, sealer, releases, statistics, away } = this.#parts;
     const sealed = settings.seal ? sealer.seal(page, id, found.bytes) : undefined;
     const travelling = { pool: page.pool, kind, id, bytes: sealed?.bytes ?? found.bytes };
     const wanted = kind === 'persistent' ? settings.replicas : 1;
@@ -98,7 +103,7 @@ export class Remotify {
     if (kind === 'ephemeral') statistics.eph_pages_remoted++;
     else {
       statistics.pers_pages_remoted++;
-      statistics.remote_pers_pages++;
+      away.left(id);
     }
     return 'sent';
   }
@@ -130,9 +135,13 @@ export class Remotify {
     while (!this.#stopped && this.#mustSend()) {
       const outcomes = await Promise.all(this.#coldest().map((page) => this.send(page)));
       if (outcomes.includes('sent')) continue;
-      this.#restUntilMs = this.#parts.clock.now() + REST_MS;
+      this.#rest();
       return;
     }
+  }
+
+  #rest(): void {
+    this.#restUntilMs = this.#parts.clock.now() + REST_MS;
   }
 
   /** Whether there are enough stores for all copies. */

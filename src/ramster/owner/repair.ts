@@ -4,10 +4,13 @@
  */
 
 import type { PageRef, RemoteLook } from '../local/local-pages.ts';
+import type { PageId } from '../page-id.ts';
+import type { Place } from '../place.ts';
 import { encodeRecord, type RemoteRecord } from '../record.ts';
 import { makeCopies } from './copies.ts';
 import { type Fetch, readRecord } from './fetch.ts';
 import type { OwnerParts } from './parts.ts';
+import type { PlaceHealth } from './stores.ts';
 import { needOf } from './survey.ts';
 
 export type Repaired = 'whole' | 'short' | 'lost';
@@ -15,6 +18,7 @@ export type Repaired = 'whole' | 'short' | 'lost';
 export class Repair {
   readonly #parts: OwnerParts;
   readonly #fetch: Fetch;
+  readonly #underWay = new Set<PageId>();
 
   constructor(parts: OwnerParts, fetch: Fetch) {
     this.#parts = parts;
@@ -28,36 +32,64 @@ export class Repair {
     if (found?.kind !== 'remote') return 'whole';
     const record = readRecord(found);
     if (record.lost || needOf(this.#parts, record) === 'none') return 'whole';
+    // Two repairs of one page would free each other's copies: they have the same id.
+    if (this.#underWay.has(record.id) || !this.#canHelp(record)) return 'short';
+    this.#underWay.add(record.id);
     unsettled.begin(record.id);
     try {
       return await this.#mend(page, found, record);
     } finally {
       unsettled.end(record.id);
+      this.#underWay.delete(record.id);
     }
+  }
+
+  /** Nothing is got in vain: there is a store that may take a copy, or room here, or nothing to get. */
+  #canHelp(record: RemoteRecord): boolean {
+    const { stores } = this.#parts;
+    const taken = this.#taken(record);
+    return (
+      this.#hasRoom() ||
+      stores.candidates().some(({ node }) => !taken.includes(node)) ||
+      record.places.every((place) => stores.health(place) === 'gone')
+    );
+  }
+
+  /**
+   * Nodes that get no new copy: those that have one, and those that are being told to free one of this id, because that
+   * would free the new one, too.
+   */
+  #taken({ id, places }: RemoteRecord): number[] {
+    return [...places.map(({ node }) => node), ...this.#parts.releases.nodesOf(id)];
   }
 
   async #mend(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Repaired> {
     const { local, stores, random, settings, releases, statistics, sealer } = this.#parts;
     const copy = await this.#fetch.ask(page, found, record);
     if (copy === 'unknown') return 'short';
-    if (copy === 'nowhere') return this.#lose(page, found, record);
+    if (copy === 'nowhere') return this.#fetch.lose(page, found, record) ? 'lost' : 'short';
     const good = record.places.filter((place) => stores.health(place) === 'good');
     const { pool, kind, id } = record;
     // Sealed again under the same id it is the same bytes.
     const bytes =
       record.tag === undefined ? copy.stored.bytes : sealer.seal(page, id, copy.stored.bytes).bytes;
-    const taken = record.places.map(({ node }) => node);
     const wanted = settings.replicas - good.length;
-    const made = await makeCopies(stores, random, { pool, kind, id, bytes }, wanted, taken);
-    const leaving = record.places.filter((place) => stores.health(place) === 'leaving');
-    // A copy at who leaves is better than none.
-    const kept = [...good, ...made.places, ...leaving].slice(0, settings.replicas);
+    if (wanted <= 0) return 'whole';
+    const made = await makeCopies(stores, random, { pool, kind, id, bytes }, wanted, this.#taken(record));
+    const placesThatAre = (health: PlaceHealth): Place[] =>
+      record.places.filter((place) => !good.includes(place) && stores.health(place) === health);
+    // A copy at who leaves or is away is better than none.
+    const others = [...placesThatAre('good'), ...placesThatAre('leaving'), ...placesThatAre('away')];
+    const kept = [...good, ...made.places, ...others].slice(0, settings.replicas);
     const dropped = record.places.filter((place) => !kept.includes(place));
     const changed =
       made.places.length > 0 && local.sendAway(page, found, encodeRecord({ ...record, places: kept }));
     if (changed !== 'stored') {
       releases.add(pool, id, [...made.places, ...made.uncertain]);
-      return changed === 'gone' ? 'whole' : this.#home(page, found, record, copy.stored);
+      if (changed !== 'gone') return this.#home(page, found, record, copy.stored);
+      // Handles share versions: the change may have been another's.
+      const now = local.look(page);
+      return now?.kind === 'remote' && readRecord(now).id === id ? 'short' : 'whole';
     }
     releases.add(pool, id, [...dropped, ...made.uncertain]);
     statistics.replicas_repaired += made.places.length;
@@ -71,22 +103,17 @@ export class Repair {
     record: RemoteRecord,
     stored: Parameters<OwnerParts['local']['bringHome']>[2],
   ): Repaired {
-    const { local, settings, releases, statistics } = this.#parts;
-    const { totalBytes, freeBytes, pressed } = local.room();
-    if (pressed || freeBytes * 100 < totalBytes * settings.sendUntilPercent) return 'short';
+    const { local, releases, away } = this.#parts;
+    if (!this.#hasRoom()) return 'short';
     if (local.bringHome(page, found, stored) !== 'stored') return 'short';
     releases.add(record.pool, record.id, record.places);
-    statistics.remote_pers_pages--;
+    away.back(record.id);
     return 'whole';
   }
 
-  #lose(page: PageRef, found: RemoteLook, record: RemoteRecord): Repaired {
-    const { local, statistics, lost } = this.#parts;
-    const marked = encodeRecord({ ...record, lost: true, places: [] });
-    if (local.sendAway(page, found, marked) !== 'stored') return 'short';
-    statistics.pages_lost++;
-    statistics.remote_pers_pages--;
-    lost(page);
-    return 'lost';
+  #hasRoom(): boolean {
+    const { local, settings } = this.#parts;
+    const { totalBytes, freeBytes, pressed } = local.room();
+    return !pressed && freeBytes * 100 >= totalBytes * settings.sendUntilPercent;
   }
 }

@@ -77,6 +77,7 @@ export class Repatriate {
   }
 
   async #bringOne(page: PageRef): Promise<boolean> {
+    const { statistics } = this.#parts;
     try {
       if ((await this.#fetch.fetch(page)) !== 'local') return false;
     } catch {
@@ -84,7 +85,7 @@ export class Repatriate {
       return false;
     }
     this.#resting.add(page);
-    this.#parts.statistics.pages_repatriated++;
+    statistics.pages_repatriated++;
     return true;
   }
 

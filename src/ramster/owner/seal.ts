@@ -33,7 +33,7 @@ export class Sealer {
     cipher.setAAD(handleBytes(page));
     const sealed = cipher.update(bytes);
     cipher.final();
-    return { bytes: sealed, tag: cipher.getAuthTag() };
+    return { bytes: plain(sealed), tag: plain(cipher.getAuthTag()) };
   }
 
   /** Undefined: these are not the bytes that were sealed for this handle under this id. */
@@ -47,8 +47,13 @@ export class Sealer {
     } catch {
       return undefined;
     }
-    return opened;
+    return plain(opened);
   }
+}
+
+/** Never a Buffer, whose slice would not copy. */
+function plain({ buffer, byteOffset, length }: Buffer): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, length);
 }
 
 function nonceOf(id: PageId): Uint8Array {

@@ -33,9 +33,9 @@ export class RemoteStores {
     );
   }
 
-  /** All that can be asked now. */
-  reachable(): RemoteStore[] {
-    return this.#all().filter(({ state, memory }) => state === 'up' && memory !== undefined);
+  /** All that may hold pages, and are not down: those are looked at when they are back. */
+  holding(): RemoteStore[] {
+    return this.#all().filter(({ state, memory }) => state !== 'down' && memory !== undefined);
   }
 
   /** The store of a node, whatever memory it has now. */

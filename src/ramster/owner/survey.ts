@@ -14,6 +14,8 @@ const STEP_RECORDS = 256;
 const REPAIRS_MAX = 65_536;
 
 export interface Survey {
+  /** When it began. */
+  readonly beganMs: number;
   /** Copies with ids below this were decided before the survey began. */
   readonly below: PageId;
   /** Ids that may lie where no record named them, or were moved since. */
@@ -22,10 +24,11 @@ export interface Survey {
   readonly named: ReadonlyMap<string, Float64Array>;
   /** Copies at each node that holds any, by its number. */
   readonly copies: ReadonlyMap<number, number>;
-  /** Persistent pages that are away. */
-  readonly persistentPages: number;
-  /** Pages with a place that is not good. */
+  /** Sorted ids of the persistent pages that are away. */
+  readonly persistent: Float64Array;
+  /** Pages with a place that is not good; `hasMore`: and others, for which there was no room here. */
   readonly repairs: readonly PageRef[];
+  readonly hasMore: boolean;
   /** Persistent pages with fewer good copies than they should have. */
   readonly shortPages: number;
   /** To be called when the survey is not used any more. */
@@ -50,13 +53,16 @@ export function hasId(ids: Float64Array | undefined, id: PageId): boolean {
 }
 
 export async function survey(parts: OwnerParts): Promise<Survey> {
-  const { local, clock, ids, unsettled } = parts;
+  const { local, clock, ids, unsettled, away } = parts;
+  const beganMs = clock.now();
   const below = ids.next;
   const seen = unsettled.watch();
+  away.begin();
   const named = new Map<string, number[]>();
   const copies = new Map<number, number>();
   const repairs: PageRef[] = [];
-  let persistentPages = 0;
+  const persistent: number[] = [];
+  let hasMore = false;
   let shortPages = 0;
   let cursor: unknown;
   try {
@@ -65,7 +71,7 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
       for (const { page, record: bytes } of batch.pages) {
         const record = decodeRecord(bytes);
         if (record === undefined || record.lost) continue;
-        if (record.kind === 'persistent') persistentPages++;
+        if (record.kind === 'persistent') persistent.push(record.id);
         for (const { node, memory } of record.places) {
           copies.set(node, (copies.get(node) ?? 0) + 1);
           const key = placeKey(node, memory);
@@ -74,7 +80,10 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
           else list.push(record.id);
         }
         const need = needOf(parts, record);
-        if (need !== 'none' && repairs.length < REPAIRS_MAX) repairs.push(page);
+        if (need !== 'none') {
+          if (repairs.length < REPAIRS_MAX) repairs.push(page);
+          else hasMore = true;
+        }
         if (need === 'short') shortPages++;
       }
       cursor = batch.next;
@@ -86,7 +95,8 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
   }
   const sorted = new Map([...named].map(([key, list]) => [key, Float64Array.from(list).sort()]));
   return {
-    ...{ below, unsettled: seen, named: sorted, copies, persistentPages, repairs, shortPages },
+    ...{ beganMs, below, unsettled: seen, named: sorted, copies, repairs, hasMore, shortPages },
+    persistent: Float64Array.from(persistent).sort(),
     end: () => unsettled.unwatch(seen),
   };
 }
