@@ -9,6 +9,7 @@ import { DiskStore, type DiskStoreOptions } from '../../../src/ramster/remote-st
 import { RemoteError } from '../../../src/ramster/remote-store/remote-store.ts';
 import { SLOT_BYTES, SlotFile } from '../../../src/ramster/remote-store/slot-file.ts';
 import { newFolder, newOptions, optionsIn } from './disk-stores.ts';
+import { PatientClock } from './patient-clock.ts';
 
 const HEADER_BYTES = 4096;
 
@@ -241,19 +242,20 @@ describe('a disk that fails', () => {
   });
 
   test('by hanging keeps nobody waiting', async () => {
-    const store = await opened({ ...newOptions(), deadlineMs: 500 });
+    const clock = new PatientClock();
+    const store = await opened({ ...newOptions(), clock });
     await store.put(pageOf(1, 1));
-    let hang = true;
+    clock.isSilent = true;
     const waits: (() => void)[] = [];
     const original = SlotFile.prototype.write;
     vi.spyOn(SlotFile.prototype, 'write').mockImplementation(async function (this: SlotFile, slot, page) {
-      if (hang) await new Promise<void>((resolve) => waits.push(resolve));
+      if (clock.isSilent) await new Promise<void>((resolve) => waits.push(resolve));
       return original.call(this, slot, page);
     });
     await expect(store.put(pageOf(1, 2))).rejects.toThrow(RemoteError);
     // Behind it in the same slot, but another page answers.
     await expect(store.get(1, 2, false)).rejects.toThrow(RemoteError);
-    hang = false;
+    clock.isSilent = false;
     for (const resolve of waits) resolve();
     await vi.waitUntil(() => store.state === 'up', 20_000);
     await vi.waitUntil(

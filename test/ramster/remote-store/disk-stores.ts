@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemClock } from '../../../src/ramster/clock.ts';
 import type { DiskStoreOptions } from '../../../src/ramster/remote-store/disk-store.ts';
+import { LONG_DEADLINE_MS, PatientClock } from './patient-clock.ts';
 
 export function newFolder(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'tmem-disk-'));
@@ -22,7 +22,8 @@ export function optionsIn(folder: string): DiskStoreOptions {
     path: path.join(folder, 'pages'),
     fileBytesMax: 64 * 2 ** 20,
     owner: { name: 'a', memory: 1 },
-    clock: systemClock,
+    clock: new PatientClock(),
+    deadlineMs: LONG_DEADLINE_MS,
     checkIntervalMs: 20,
   };
 }

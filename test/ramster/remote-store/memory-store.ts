@@ -1,6 +1,5 @@
 // The reference remote store: everything in a Map. With a fault it breaks one promise, which the conformance suite
 // must find.
-import { systemClock } from '../../../src/ramster/clock.ts';
 import type { PageId } from '../../../src/ramster/page-id.ts';
 import { nodeNumber } from '../../../src/ramster/place.ts';
 import { Calls } from '../../../src/ramster/remote-store/calls.ts';
@@ -17,6 +16,7 @@ import type {
   TravellingPage,
 } from '../../../src/ramster/remote-store/remote-store.ts';
 import type { PoolKind } from '../../../src/zcache/index.ts';
+import { LONG_DEADLINE_MS, PatientClock } from './patient-clock.ts';
 
 /** What each fault breaks, and the beginning of the name of the case that finds it. */
 export const FAULTS = {
@@ -72,7 +72,6 @@ interface Pool {
   readonly pages: Map<PageId, Uint8Array>;
 }
 
-const DEADLINE_MS = 50;
 const LIST_MOST = 500;
 const FOREVER = 2 ** 30;
 
@@ -83,7 +82,7 @@ export class Engine {
   readonly owners = new Map<string, Map<number, Pool>>();
   memory = 1;
   usedBytes = 0;
-  silent = false;
+  readonly clock = new PatientClock();
 
   constructor(fault: Fault | undefined, roomBytes = FOREVER) {
     this.fault = fault;
@@ -115,8 +114,8 @@ export class MemoryStore implements RemoteStore {
   constructor(engine: Engine, owner: string) {
     this.#engine = engine;
     this.#owner = owner;
-    const deadlineMs = this.#has('waits for ever') ? FOREVER : DEADLINE_MS;
-    this.#calls = new Calls(this.name, systemClock, deadlineMs, () => {
+    const clock = this.#has('waits for ever') ? new PatientClock() : engine.clock;
+    this.#calls = new Calls(this.name, clock, LONG_DEADLINE_MS, () => {
       this.#late = true;
     });
   }
@@ -127,7 +126,7 @@ export class MemoryStore implements RemoteStore {
 
   get state() {
     if (this.#has('says it is down')) return 'down';
-    if (!this.#engine.silent) this.#late = false;
+    if (!this.#engine.clock.isSilent) this.#late = false;
     return this.#late && !this.#has('says nothing of a silence') ? 'suspect' : 'up';
   }
 
@@ -141,13 +140,13 @@ export class MemoryStore implements RemoteStore {
 
   async put(page: TravellingPage): Promise<'stored' | 'full' | 'refused'> {
     if (!(this.#has('stores empty pages') && page.bytes.length === 0)) checkTravelling(page);
-    if (this.#engine.silent) this.#tried.add(page.id);
+    if (this.#engine.clock.isSilent) this.#tried.add(page.id);
     return this.#call('put', () => this.#put(page));
   }
 
   async get(pool: number, id: PageId, free: boolean): Promise<Uint8Array | undefined> {
     checkPlace(pool, id);
-    if (this.#has('answers a silence with a miss') && this.#engine.silent) return undefined;
+    if (this.#has('answers a silence with a miss') && this.#engine.clock.isSilent) return undefined;
     return this.#call('get', () => {
       const pages = this.#poolOf(pool)?.pages;
       const key = this.#key(id);
@@ -253,9 +252,9 @@ export class MemoryStore implements RemoteStore {
   async #call<T>(what: string, work: () => T): Promise<T> {
     return this.#calls.run(what, 'round trip', async () => {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#has('loses pages in a silence') && this.#engine.silent) this.#engine.owners.clear();
-      if (this.#has('another memory after a silence') && this.#engine.silent) this.#engine.memory++;
-      if (this.#engine.silent) await new Promise(() => {});
+      if (this.#has('loses pages in a silence') && this.#engine.clock.isSilent) this.#engine.owners.clear();
+      if (this.#has('another memory after a silence') && this.#engine.clock.isSilent) this.#engine.memory++;
+      if (this.#engine.clock.isSilent) await new Promise(() => {});
       return work();
     });
   }
@@ -303,10 +302,10 @@ export async function memoryStoreUnderTest(
     store: new MemoryStore(engine, 'a'),
     neighbour: async () => new MemoryStore(engine, 'b'),
     silence: async () => {
-      engine.silent = true;
+      engine.clock.isSilent = true;
     },
     answer: async () => {
-      engine.silent = false;
+      engine.clock.isSilent = false;
     },
     loseMemory: async () => engine.lose(),
     close: async () => {},

@@ -8,6 +8,7 @@ import { RedisStore, type RedisStoreOptions } from '../../../src/ramster/remote-
 import { RemoteError } from '../../../src/ramster/remote-store/remote-store.ts';
 import { needTool } from '../../nbd/tools.ts';
 import { RedisCluster, RedisServer, type RedisSettings } from '../redis-server.ts';
+import { PatientClock } from './patient-clock.ts';
 import { optionsFor } from './redis-stores.ts';
 
 const WAIT_MS = 30_000;
@@ -239,13 +240,16 @@ describe('memory', () => {
 
   test('of a cluster stays when a node is away for a while; only its pages cannot be had', async (context) => {
     const cluster = await clusterFor(context);
-    const store = await opened({ nodes: cluster.nodes }, { deadlineMs: 500 });
+    const clock = new PatientClock();
+    const store = await opened({ nodes: cluster.nodes }, { clock });
     const pages = Array.from({ length: 3 * 64 }, (_, i) => pageOf(i % 3, 1 + i * 64));
     for (const page of pages) await store.put(page);
     const { memory } = store;
+    clock.isSilent = true;
     cluster.servers[0]?.signal('SIGSTOP');
     await vi.waitUntil(() => store.state !== 'up', WAIT_MS);
     cluster.servers[0]?.signal('SIGCONT');
+    clock.isSilent = false;
     await isUp(store);
     expect(store.memory).toBe(memory);
     for (const page of pages) expect(await store.get(page.pool, page.id, false)).toBeDefined();
@@ -311,7 +315,7 @@ describe('what is left behind', () => {
 
   test('a node that does not come back leaves nothing after its lease', async (context) => {
     const server = await serverFor(context);
-    const store = await opened({ path: server.socket }, { leaseMs: 1000 });
+    const store = await opened({ path: server.socket }, { leaseMs: 5000 });
     for (let id = 1; id < 200; id++) await store.put(pageOf(id % 2, id));
     await store.close();
     await vi.waitUntil(async () => (await server.command('dbsize')) === '0', WAIT_MS);

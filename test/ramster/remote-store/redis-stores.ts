@@ -1,8 +1,8 @@
 // Stores on Redis for tests: quick to notice, closed with the server they are on.
 import { randomBytes } from 'node:crypto';
-import { systemClock } from '../../../src/ramster/clock.ts';
 import type { StoreUnderTest } from '../../../src/ramster/remote-store/conformance.ts';
 import { RedisStore, type RedisStoreOptions } from '../../../src/ramster/remote-store/redis-store.ts';
+import { LONG_DEADLINE_MS, PatientClock } from './patient-clock.ts';
 
 export function newName(): string {
   return `t${randomBytes(4).toString('hex')}`;
@@ -15,8 +15,8 @@ export function optionsFor(connection: RedisStoreOptions['connection']): RedisSt
     cluster: newName(),
     connection,
     owner: { name: 'a', memory: 1 },
-    clock: systemClock,
-    deadlineMs: 2000,
+    clock: new PatientClock(),
+    deadlineMs: LONG_DEADLINE_MS,
     checkIntervalMs: 50,
   };
 }
@@ -26,7 +26,8 @@ export async function storeUnderTest(
   connection: RedisStoreOptions['connection'],
   engine: Required<Pick<StoreUnderTest, 'silence' | 'answer' | 'loseMemory' | 'close'>>,
 ): Promise<StoreUnderTest> {
-  const options = optionsFor(connection);
+  const clock = new PatientClock();
+  const options = { ...optionsFor(connection), clock };
   const opened: RedisStore[] = [];
   const open = async (owner: string): Promise<RedisStore> => {
     const store = await RedisStore.open({ ...options, owner: { name: owner, memory: 1 } });
@@ -39,7 +40,20 @@ export async function storeUnderTest(
     await engine.close();
   };
   try {
-    return { ...engine, close, store: await open('a'), neighbour: () => open('b') };
+    return {
+      ...engine,
+      silence: async () => {
+        clock.isSilent = true;
+        await engine.silence();
+      },
+      answer: async () => {
+        await engine.answer();
+        clock.isSilent = false;
+      },
+      close,
+      store: await open('a'),
+      neighbour: () => open('b'),
+    };
   } catch (error) {
     await close();
     throw error;
