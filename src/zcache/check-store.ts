@@ -2,7 +2,7 @@
  * Checks a named store without changing it: stops its threads for a moment, looks at the file as it is through memory
  * that is copied when it is written, and there rebuilds everything that is derived. At a quiet moment that must change
  * nothing: every figure and every free frame is the same before and after. Then each page is unpacked and compared with
- * its checksum.
+ * its checksum; of pages that are with peers there is a record here and no more.
  *
  * The pause takes about as long as a recovery (some 300 ms for 1 GiB); pages are looked at after it, through ordinary
  * operations that count nothing. The copy takes as much memory as a recovery writes to, at most the store's size.
@@ -21,6 +21,7 @@ import {
   storePath,
 } from '../arena/index.ts';
 import { Arenas, TmemError } from '../tmem/index.ts';
+import { CODE } from '../tmem/outcome.ts';
 import { walkArena } from '../tmem/walk.ts';
 import { checkedDirectory, DIRECTORY_DEFAULT } from './open.ts';
 import { clientsOf, poolsOf, rawStore } from './raw.ts';
@@ -49,6 +50,8 @@ export interface CheckReport {
   readonly frames: number;
   /** Pages whose checksums were compared. */
   readonly pages: number;
+  /** Pages that are with peers: their records were looked at. */
+  readonly remotePages: number;
 }
 
 /**
@@ -93,6 +96,7 @@ class Check {
   #isSound = true;
   #frames = 0;
   #pages = 0;
+  #remotePages = 0;
 
   constructor(file: StoreFile) {
     this.#file = file;
@@ -104,7 +108,13 @@ class Check {
 
   report(): CheckReport {
     const findings = this.#findings.slice(0, FINDINGS_MAX);
-    return { sound: this.#isSound, findings, frames: this.#frames, pages: this.#pages };
+    return {
+      sound: this.#isSound,
+      findings,
+      frames: this.#frames,
+      pages: this.#pages,
+      remotePages: this.#remotePages,
+    };
   }
 
   broken(finding: string): void {
@@ -180,6 +190,10 @@ class Check {
           const length = arenas.run(arena, () =>
             arena.wasm.pageGet(id, w0, w1, w2, w3, w4, w5, index, out, PAGE_BYTES, PEEK),
           );
+          if (length === CODE.remote) {
+            this.#remotePages++;
+            continue;
+          }
           this.#pages++;
           if (length < 0) this.broken(`pool '${name}': the page at ${oid.toString()}, ${index} is damaged`);
         }

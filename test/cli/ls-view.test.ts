@@ -36,10 +36,15 @@ test('the verdict of a check comes first, then each finding on a line of its own
     findings: ['frame 17 is\nnowhere', 'page 3 is twice'],
     frames: 65_536,
     pages: 12,
+    remotePages: 0,
   };
   const text = (sound: boolean, findings: string[]) =>
     checkView('web', { ...report, sound, findings }).map((line) => render(line, 100, false));
   expect(text(true, [])).toEqual(['web: sound; 12 pages in 65.5k frames were looked at']);
+  const away = checkView('web', { ...report, sound: true, findings: [], remotePages: 3 });
+  expect(away.map((line) => render(line, 100, false))).toEqual([
+    'web: sound; 12 pages in 65.5k frames were looked at, 3 pages are with peers',
+  ]);
   expect(text(false, report.findings)).toEqual([
     'web: damaged; 12 pages in 65.5k frames were looked at',
     '  frame 17 is?nowhere',

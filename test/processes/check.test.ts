@@ -15,6 +15,7 @@ const P_PAGES = 1024;
 const P_ROOTS = 256;
 const P_COUNTERS = 1536;
 const C_FRAMES = 16;
+const N_REMOTE = 37;
 const KIND = { free: 0, zbud: 7, zv: 9, raw: 11 } as const;
 
 /** A store with pages of every kind, and its first arena. */
@@ -52,9 +53,33 @@ describe('a sound store', () => {
     const { store } = filled(scene, arenas);
     const pages = store.stats().clients[0]!.content.curr_pages;
     const { frames_total } = store.stats().store;
-    expect(checkStore(scene.name)).toEqual({ sound: true, findings: [], frames: frames_total, pages });
+    expect(checkStore(scene.name)).toEqual({
+      ...{ sound: true, findings: [], frames: frames_total, pages },
+      remotePages: 0,
+    });
     store.close();
     expect(checkStore(scene.name)).toMatchObject({ sound: true, findings: [], pages });
+  });
+
+  test('may have pages that are with peers', () => {
+    const scene = newScene();
+    const { store, arena } = filled(scene);
+    const pool = poolOf(store);
+    const pages = store.stats().clients[0]!.content.curr_pages;
+    const handles = [...pool.walk()].slice(0, 50);
+    for (const { oid, index } of handles) {
+      const found = pool.remotePages.look(oid, index);
+      if (found?.kind === 'stored') pool.remotePages.sendAway(oid, index, found, Buffer.from('a record'));
+    }
+    const remotePages = pool.stats().content.remote_pages;
+    expect(remotePages).toBeGreaterThan(40);
+    expect(checkStore(scene.name)).toMatchObject({
+      ...{ sound: true, findings: [], pages: pages - remotePages, remotePages },
+    });
+    const row = arena.wasm.poolFrame(pool.arenaIds[0]!) + P_COUNTERS + 8 * N_REMOTE;
+    const report = checkedWith(scene, arena, row, (word) => word + 1);
+    expect(report).toMatchObject({ sound: false });
+    expect(report.findings.join()).toMatch(/remote_pages/);
   });
 
   test('may have destroyed pools and flushed objects that wait to be freed', () => {

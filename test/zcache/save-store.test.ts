@@ -131,6 +131,48 @@ test('without ephemeral pages their pools come back empty', async () => {
   expect(pages).toBe(persistent.length);
 });
 
+test('a store with persistent pages at peers is not saved, and is told how many there are', async () => {
+  using store = open({ memory: '16 MiB', threads: 2 });
+  const kept = store.client('a').pool('kept', { kind: 'persistent' });
+  const cache = store.client('a').pool('cache', { kind: 'ephemeral' });
+  const sendAway = (pool: Pool, index: number) => {
+    const found = pool.remotePages.look(Oid.fromNumbers(1, 0), index);
+    if (found?.kind !== 'stored') throw new Error('no page');
+    pool.remotePages.sendAway(Oid.fromNumbers(1, 0), index, found, Buffer.from('record'));
+    return found;
+  };
+  for (const pool of [kept, cache]) {
+    for (let i = 0; i < 20; i++)
+      pool.put(Oid.fromNumbers(1, 0), i, swapPages.subarray(i * 4096, i * 4096 + 4000));
+  }
+  const file = join(scratch, 'away');
+  const away = [3, 4, 5].map((index) => [index, sendAway(kept, index)] as const);
+  await expect(saveStore(store, file)).rejects.toMatchObject({
+    ...{ code: 'TMEM_ERR_REMOTE', message: expect.stringContaining('3 persistent pages') },
+  });
+  expect(readdirSync(scratch).filter((name) => name.includes('away') || name.startsWith('.tmem'))).toEqual(
+    [],
+  );
+  for (const [index, page] of away) {
+    const found = kept.remotePages.look(Oid.fromNumbers(1, 0), index);
+    if (found?.kind === 'remote') kept.remotePages.bringHome(Oid.fromNumbers(1, 0), index, found, page);
+  }
+  for (const index of [7, 8]) sendAway(cache, index);
+  expect((await saveStore(store, file, { ephemeral: true })).pages).toBe(kept.pages + cache.pages - 2);
+});
+
+test("a store's part in a cluster stays with it", async () => {
+  using store = fullStore();
+  const clients = describeAll(store).clients;
+  for (const name of ['ramster', 'ramster/b/00000001']) {
+    putPages(store.client(name).pool('p', { kind: 'persistent', codec: 'none' }), 20);
+  }
+  store.client('ramsters');
+  const { store: again } = await filled(await bytesOf(store, true));
+  using _ = again;
+  expect(again.clients().map(({ name }) => name)).toEqual([...clients.map(({ name }) => name), 'ramsters']);
+});
+
 test('saving changes neither pages nor their order of use', async () => {
   using store = fullStore();
   const before = contentOf(store);

@@ -28,12 +28,15 @@ export function summaryLines({ statistics }: Sample, rates: Activity | undefined
     const rate = watched ? [span(`${perSecond(rates?.[name])}/s`.padStart(RATE_COLUMNS))] : [];
     return labelled(label, span(count(totals[name]).padStart(COUNT_COLUMNS)), ...rate, ...more);
   };
+  const away = content.remote_pages === 0 ? '' : `, ${count(content.remote_pages)} with peers`;
   const now = rates === undefined ? [] : [span(`  now ${percent(rates.hits, rates.gets)}`, 'faint')];
   return [
     labelled(
       'pages',
       span(count(content.curr_pages).padStart(COUNT_COLUMNS)),
-      span(` in ${count(index.curr_obj_count)} objects, ${count(content.same_filled_pages)} same-filled`),
+      span(
+        ` in ${count(index.curr_obj_count)} objects, ${count(content.same_filled_pages)} same-filled${away}`,
+      ),
     ),
     labelled(
       'compression',

@@ -4,7 +4,8 @@
  * may be of two moments. Who needs one moment for all stops the writers, or freezes the store, for the time of it.
  */
 
-import { PAGE_BYTES } from '../../tmem/index.ts';
+import { type Oid, PAGE_BYTES, TmemError } from '../../tmem/index.ts';
+import { isAway } from '../page-fetcher.ts';
 import type { ClientPool } from '../pool.ts';
 import type { Store } from '../store.ts';
 import { FileReplacement } from './file-replacement.ts';
@@ -31,7 +32,9 @@ export interface SaveResult {
 /**
  * Saves a store to a file of mode 0600, which appears, or replaces an older one, only when it is complete.
  *
- * @throws TmemError TMEM_ERR_SAVED_FILE when something else than a file has that path, TMEM_ERR_DAMAGED when a page
+ * Persistent pages that are with peers cannot be saved: bring them home first (drain the node). Ephemeral ones are left out.
+ *
+ * @throws TmemError TMEM_ERR_REMOTE naming how many persistent pages are with peers; TMEM_ERR_SAVED_FILE when something else than a file has that path, TMEM_ERR_DAMAGED when a page
  *   cannot be read; errors of the file system
  */
 export async function saveStore(store: Store, path: string, options: SaveOptions = {}): Promise<SaveResult> {
@@ -53,6 +56,9 @@ export async function writeStore(
   { ephemeral = false, signal }: SaveOptions,
 ): Promise<SavedCounts & { clients: number; pools: number }> {
   const { frozen, clients, pools } = inventoryOf(store);
+  const kept = pools.flatMap(({ pool }) => (pool.kind === 'persistent' ? [pool] : []));
+  const away = kept.reduce((sum, { remotePages }) => sum + remotePages.count, 0);
+  if (away > 0) throw withPeers(`${away} persistent pages are`);
   const saved: SavedStore = {
     ...{ name: store.name ?? '', frozen, ephemeral, clients, settings: { ...store.settings } },
     pools: pools.map(({ about }) => about),
@@ -75,8 +81,26 @@ async function writePages(
   const page = Buffer.alloc(PAGE_BYTES);
   for (const { oid, index } of pool.walk()) {
     signal?.throwIfAborted();
-    const length = pool.peek(oid, index, page);
-    // Taken out or flushed since the walk saw it.
+    const length = peek(pool, oid, index, page);
+    // Taken out, flushed or sent to a peer since the walk saw it.
     if (length > 0) await writer.add({ pool: number, oid, index, bytes: page.subarray(0, length) });
   }
+}
+
+/** Length of the page; 0: it is not here, and need not be. */
+function peek(pool: ClientPool, oid: Oid, index: number, page: Buffer): number {
+  try {
+    return pool.peek(oid, index, page);
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    if (pool.kind === 'persistent') throw withPeers('meanwhile a persistent page was sent, and is');
+    return 0;
+  }
+}
+
+function withPeers(which: string): TmemError {
+  return new TmemError(
+    'TMEM_ERR_REMOTE',
+    `save: ${which} with peers; bring them home first (drain the node), then save`,
+  );
 }
