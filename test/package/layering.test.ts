@@ -32,6 +32,7 @@ const packageUsers: Record<string, readonly string[]> = {
   ioredis: ['src/ramster'],
   '@nats-io/transport-node': ['src/ramster'],
   '@peculiar/x509': ['src/cli'],
+  'reflect-metadata': ['src/cli'],
 };
 
 const folderOf = (path: string): string => path.split('/').slice(0, 2).join('/');

@@ -120,12 +120,20 @@ describe('documentation', () => {
 
 describe('package.json', () => {
   test('depends on exactly what was agreed', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['commander', 'valibot']);
+    expect(Object.keys(manifest.dependencies)).toEqual([
+      '@peculiar/x509',
+      'commander',
+      'msgpackr',
+      'reflect-metadata',
+      'valibot',
+    ]);
     expect(Object.keys(manifest.devDependencies)).toEqual([
       '@biomejs/biome',
+      '@nats-io/transport-node',
       '@types/node',
       'assemblyscript',
       'fast-check',
+      'ioredis',
       'lmdb',
       'lru-cache',
       'node',
@@ -133,7 +141,9 @@ describe('package.json', () => {
       'vitest',
     ]);
     expect(Object.keys(manifest.optionalDependencies)).toEqual(['koffi']);
-    expect(manifest.peerDependencies).toBeUndefined();
+    // Each has to be installed only by who uses the subpath for it.
+    expect(Object.keys(manifest.peerDependenciesMeta)).toEqual(Object.keys(manifest.peerDependencies));
+    expect(Object.keys(manifest.peerDependencies)).toEqual(['@nats-io/transport-node', 'ioredis']);
   });
 
   test('lets no package but node run code at installation', () => {

@@ -12,7 +12,6 @@ import { createPrivateKey, type KeyObject, webcrypto, X509Certificate } from 'no
 import { isIP } from 'node:net';
 import { nodeUri } from '../../ramster/transport/identity.ts';
 import { CommandError } from '../command-line.ts';
-import { prepareReflect } from './reflect.ts';
 
 /** PEM. */
 export interface Issued {
@@ -27,9 +26,9 @@ export interface Validity {
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** Loaded when it is needed: other commands start faster without it. */
+/** Loaded when it is needed: other commands start faster without it. It asks for `Reflect.getMetadata`. */
 async function x509() {
-  prepareReflect();
+  await import('reflect-metadata');
   return await import('@peculiar/x509');
 }
 
