@@ -77,7 +77,6 @@ export class Repatriate {
   }
 
   async #bringOne(page: PageRef): Promise<boolean> {
-    const { statistics } = this.#parts;
     try {
       if ((await this.#fetch.fetch(page)) !== 'local') return false;
     } catch {
@@ -85,7 +84,7 @@ export class Repatriate {
       return false;
     }
     this.#resting.add(page);
-    statistics.pages_repatriated++;
+    this.#parts.statistics.pages_repatriated++;
     return true;
   }
 
