@@ -6,8 +6,8 @@
  */
 
 import {
-  type Client,
   CLUSTER_CLIENT,
+  type Client,
   ColdPages,
   decodePage,
   isClusterClient,
@@ -23,6 +23,7 @@ import {
   takeOrphansOf,
   type WalkCursor,
 } from '../../zcache/index.ts';
+import { Ballast } from './ballast.ts';
 import type {
   Identity,
   LocalPages,
@@ -57,6 +58,7 @@ export class ArenaLocalPages implements LocalPages {
   readonly #home: Client;
   readonly #identity: Identity;
   readonly #cold: ColdPages;
+  readonly #ballast: Ballast;
   /** Pools that were looked at, by number; destroyed ones until takeDestroyedPools tells of them. */
   readonly #pools = new Map<number, Pool>();
 
@@ -73,6 +75,8 @@ export class ArenaLocalPages implements LocalPages {
     }
     try {
       this.#identity = beginIncarnation(store);
+      this.#ballast = new Ballast(store);
+      this.#ballast.fill();
     } catch (error) {
       this.close();
       throw error;
@@ -112,7 +116,9 @@ export class ArenaLocalPages implements LocalPages {
     found: StoredLook | RemoteLook,
     record: Uint8Array,
   ): 'stored' | 'gone' | 'refused' {
-    return moved(this.#pool(pool)?.remotePages.sendAway(oid, index, found, record));
+    const attempt = () => moved(this.#pool(pool)?.remotePages.sendAway(oid, index, found, record));
+    const outcome = attempt();
+    return outcome === 'refused' && this.#ballast.drop() ? attempt() : outcome;
   }
 
   bringHome(
@@ -148,6 +154,7 @@ export class ArenaLocalPages implements LocalPages {
   }
 
   coldest(kind: PoolKind, most: number): PageRef[] {
+    this.#ballast.fill();
     return this.#cold.coldest(kind, most);
   }
 

@@ -57,10 +57,12 @@ export class Repair {
 
   /**
    * Nodes that get no new copy: those that have one, and those that are being told to free one of this id, because that
-   * would free the new one, too.
+   * would free the new one, too. Who has lost its memory has none any more.
    */
   #taken({ id, places }: RemoteRecord): number[] {
-    return [...places.map(({ node }) => node), ...this.#parts.releases.nodesOf(id)];
+    const { stores, releases } = this.#parts;
+    const holders = places.filter((place) => stores.health(place) !== 'gone');
+    return [...holders.map(({ node }) => node), ...releases.nodesOf(id)];
   }
 
   async #mend(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Repaired> {
