@@ -136,12 +136,12 @@ export function pageBringHome(
   return outcome;
 }
 
-/** Removes the record that the token names. */
+/** Removes the record that the token names; `orphaned` not 0: it is left with the orphans. */
 export function pageForget(
-  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, word: u32, version: u32,
+  pool: u32, a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, index: u32, word: u32, version: u32, orphaned: u32,
 ): i32 {
   if (!at(pool, a, b, c, d, e, f)) return 0;
-  const gone = forget(index, word, version);
+  const gone = forget(index, word, version, orphaned != 0);
   leave();
   return gone ? 1 : 0;
 }

@@ -6,6 +6,7 @@
 //   sendAway    the page is replaced by a record (or a record by another)     if the token still holds
 //   bringHome   a record is replaced by stored bytes that were away           if the token still holds
 //   forget      a record is removed, its remote copy is the caller's          if the token still holds
+//   abandon     a record is removed and left with the orphans                 if the token still holds
 //
 // Whatever happens to the handle in between, a put, a flush, another move, changes the token: then nothing is done, and
 // the caller knows that its remote copy is wanted no more. All else that takes a record out of the index leaves it with
@@ -34,6 +35,7 @@ import { N_NODES, count } from '../memory/counters';
 import { copyOut, decodeFrom, pageLength } from './encode';
 import {
   charge,
+  discharge,
   findObject,
   handleClient,
   handlePersistent,
@@ -139,8 +141,11 @@ export function isStored(codec: u32, length: u32, bytes: u32): bool {
   return codec == CODEC_RAW ? bytes == length : codec == CODEC_LZ4 || codec == CODEC_LZO1X;
 }
 
-/** Removes the record that `word` and `version` say is there; its remote copy is the caller's. Whether it was there. */
-export function forget(index: u32, word: u32, version: u32): bool {
+/**
+ * Removes the record that `word` and `version` say is there. Its remote copy is the caller's, or `orphaned`: nobody's.
+ * Whether it was there.
+ */
+export function forget(index: u32, word: u32, version: u32, orphaned: bool): bool {
   lock(handleStripe());
   const object = findObject();
   const at = pageSlot(object, index);
@@ -149,7 +154,8 @@ export function forget(index: u32, word: u32, version: u32): bool {
   unlock(handleStripe());
   if (!holds) return false;
   commit(1);
-  uncharge(handlePool(), word);
+  if (orphaned) discharge(handlePool(), word);
+  else uncharge(handlePool(), word);
   count(handlePool(), N_NODES, nodesChanged());
   memoryFree(word);
   emptiedFree();

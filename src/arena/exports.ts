@@ -58,7 +58,7 @@ export interface ArenaFunctions {
       bytes: U32,
     ]
   ): number;
-  pageForget(...args: [...Handle, word: U32, version: U32]): number;
+  pageForget(...args: [...Handle, word: U32, version: U32, orphaned: U32]): number;
   decodeStored(codec: U32, length: U32, sum: U32, source: Address, bytes: U32): number;
   orphanNext(): number;
   rangePut(...args: [...Handle, source: Address, pages: U32, from: U32]): void;

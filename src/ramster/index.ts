@@ -1,5 +1,6 @@
 /** RAMster: peers pool their RAM. */
 
+export { AwayPages } from './away-pages.ts';
 export { type Clock, type Random, systemClock, type Timer } from './clock.ts';
 export type { LinkLiveness, Liveness } from './membership/liveness.ts';
 export type { Member, Membership, NodeStatus } from './membership/membership.ts';

@@ -178,11 +178,6 @@ export class RamsterNode {
     return this.#owner.fetch(page);
   }
 
-  /** As Fetch.take: removes a page that `fetch` gave to the caller. */
-  take(page: PageRef, bytes: Uint8Array): boolean {
-    return this.#owner.take(page, bytes);
-  }
-
   /** Sends a page away now, whether memory is short or not. */
   send(page: PageRef): Promise<'sent' | 'stays'> {
     return this.#owner.send(page);

@@ -10,7 +10,8 @@
  */
 
 import { randomBytes, randomInt } from 'node:crypto';
-import { type Oid, type PageFetcher, type Pool, publish, type Store, TmemError } from '../zcache/index.ts';
+import { type Oid, type PageFetcher, type Pool, publish, type Store } from '../zcache/index.ts';
+import { AwayPages } from './away-pages.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ArenaForeignPages } from './local/arena-foreign.ts';
 import { ArenaLocalPages } from './local/arena-pages.ts';
@@ -51,8 +52,6 @@ export interface RamsterOptions extends RamsterSettings {
 
 /** Randomness of a number from 0 to 1: 47 bits. */
 const RANDOM_STEPS = 2 ** 47;
-/** Times that a page may leave between coming home and being read. */
-const GET_ROUNDS_MAX = 8;
 
 export class Ramster {
   /** For front ends that may wait: SwapDevice, exports, page caches. */
@@ -62,6 +61,7 @@ export class Ramster {
   readonly #listener: ChannelListener;
   readonly #transport: SocketTransport;
   readonly #addresses: readonly string[];
+  readonly #pages: AwayPages;
   #closed: Promise<void> | undefined;
 
   private constructor(parts: {
@@ -79,6 +79,7 @@ export class Ramster {
     this.fetcher = {
       fetch: (pool, oid, index) => parts.node.fetch(parts.local.refOf(pool, oid, index)),
     };
+    this.#pages = new AwayPages(this.fetcher);
   }
 
   /**
@@ -150,18 +151,18 @@ export class Ramster {
   }
 
   /** As Pool.get, wherever the page is. */
-  async get(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.get(oid, index, out), isExclusive(pool));
+  get(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#pages.get(pool, oid, index, out);
   }
 
   /** As Pool.getAndKeep, wherever the page is. */
-  async getAndKeep(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.getAndKeep(oid, index, out), false);
+  getAndKeep(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#pages.getAndKeep(pool, oid, index, out);
   }
 
   /** As Pool.getAndFree, wherever the page is. */
-  async getAndFree(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.getAndFree(oid, index, out), true);
+  getAndFree(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
+    return this.#pages.getAndFree(pool, oid, index, out);
   }
 
   /** Sends a page away now, whether memory is short or not; its client must be one of those named. */
@@ -219,37 +220,6 @@ export class Ramster {
     })();
     return this.#closed;
   }
-
-  /** Asks the store; fetches what is away, and asks again. */
-  async #get(
-    pool: Pool,
-    oid: Oid,
-    index: number,
-    out: Uint8Array,
-    ask: () => number,
-    isFreed: boolean,
-  ): Promise<number> {
-    for (let round = 0; round < GET_ROUNDS_MAX; round++) {
-      try {
-        return ask();
-      } catch (error) {
-        if (!TmemError.is(error) || error.code !== 'TMEM_ERR_REMOTE') throw error;
-      }
-      const fetched = await this.fetcher.fetch(pool, oid, index);
-      if (fetched === 'local') continue;
-      // An ephemeral page that was given away is gone already; any other only if nobody has put another one meanwhile.
-      const isLeft = isFreed && pool.kind === 'persistent';
-      if (isLeft && !this.#node.take(this.#local.refOf(pool, oid, index), fetched)) continue;
-      out.set(fetched);
-      return fetched.length;
-    }
-    throw new TmemError('TMEM_ERR_BUSY', 'a page went away again as often as it was brought home');
-  }
-}
-
-/** A get of such a pool gives the page away. */
-function isExclusive(pool: Pool): boolean {
-  return pool.kind === 'ephemeral' && pool.shared === null;
 }
 
 function staticMembership(settings: CheckedRamsterSettings): (context: MembershipContext) => Membership {

@@ -136,11 +136,13 @@ export class RemotePages {
   }
 
   /** Removes the record that a look found; what it named is the caller's. False: it is not there any more. */
-  forget(oid: Oid, index: number, { word, version }: Extract<Look, { kind: 'remote' }>): boolean {
-    const { arena, id } = this.#place(oid, index);
-    return (
-      this.#arenas.run(arena, () => arena.wasm.pageForget(id, ...wordsOf(oid), index, word, version)) !== 0
-    );
+  forget(oid: Oid, index: number, found: Extract<Look, { kind: 'remote' }>): boolean {
+    return this.#remove(oid, index, found, false);
+  }
+
+  /** As forget, by one who does not know what the record names: it is left with the orphans. */
+  abandon(oid: Oid, index: number, found: Extract<Look, { kind: 'remote' }>): boolean {
+    return this.#remove(oid, index, found, true);
   }
 
   /** How many pages are with peers. */
@@ -179,6 +181,19 @@ export class RemotePages {
       return { oid: next.oid, index, record: results.subarray(from + 8, from + 8 + length) };
     });
     return { records, next };
+  }
+
+  #remove(
+    oid: Oid,
+    index: number,
+    { word, version }: Extract<Look, { kind: 'remote' }>,
+    orphaned: boolean,
+  ): boolean {
+    const { arena, id } = this.#place(oid, index);
+    const removed = this.#arenas.run(arena, () =>
+      arena.wasm.pageForget(id, ...wordsOf(oid), index, word, version, orphaned ? 1 : 0),
+    );
+    return removed !== 0;
   }
 
   #place(oid: Oid, index: number): { arena: Arena; id: number } {

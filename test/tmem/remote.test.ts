@@ -90,6 +90,8 @@ describe('what happens meanwhile wins', () => {
     expect(remote.bringHome(oid, 1, found, away)).toBe('gone');
     expect(remote.sendAway(oid, 1, found, record(2))).toBe('gone');
     expect(remote.forget(oid, 1, found)).toBe(false);
+    expect(remote.abandon(oid, 1, found)).toBe(false);
+    expect(orphans()).toEqual([]);
   });
 
   test('the same page put again is another one', () => {
@@ -190,7 +192,7 @@ test('the limit of persistent pages counts a page once, wherever it is', () => {
 
 test('any mix of all that is what a map and a set of copies far away would do', () => {
   const operation = fc.record({
-    what: fc.constantFrom('put', 'flush', 'send', 'home', 'forget', 'again', 'get'),
+    what: fc.constantFrom('put', 'flush', 'send', 'home', 'forget', 'abandon', 'again', 'get'),
     index: fc.nat(5),
     n: fc.nat(1000),
   });
@@ -233,6 +235,9 @@ test('any mix of all that is what a map and a set of copies far away would do', 
             expect(remote.forget(oid, index, found)).toBe(true);
             away.delete(index);
             far.delete(`record ${id}`);
+          } else if (what === 'abandon') {
+            expect(remote.abandon(oid, index, found)).toBe(true);
+            away.delete(index);
           } else if (what === 'again') {
             const next = ++ids;
             expect(remote.sendAway(oid, index, found, record(next))).toBe('stored');

@@ -128,18 +128,6 @@ export class Fetch {
     return true;
   }
 
-  /** Removes a page that `fetch` gave to the caller, if it is the same still. */
-  take(page: PageRef, bytes: Uint8Array): boolean {
-    const { local, releases, away } = this.#parts;
-    const found = local.look(page);
-    if (found?.kind !== 'remote' || local.decode(found, { codec: 'raw', bytes }) === undefined) return false;
-    const record = readRecord(found);
-    if (!local.forget(page, found)) return false;
-    releases.add(record.pool, record.id, record.places);
-    if (record.kind === 'persistent' && !record.lost) away.back(record.id);
-    return true;
-  }
-
   #countGet(persistent: boolean, succeeded: boolean): void {
     const { statistics } = this.#parts;
     if (persistent) statistics[succeeded ? 'remote_pers_pages_succ_get' : 'remote_pers_pages_unsucc_get']++;

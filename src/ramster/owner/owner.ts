@@ -91,11 +91,6 @@ export class Owner {
     return this.#remotify.send(page);
   }
 
-  /** As Fetch.take. */
-  take(page: PageRef, bytes: Uint8Array): boolean {
-    return this.#fetch.take(page, bytes);
-  }
-
   /** Something about holders changed: copies may be too few, or there may be some that nobody names. */
   surveyWithin(delayMs: number, alsoSweep: boolean): void {
     this.#sweepWanted ||= alsoSweep;

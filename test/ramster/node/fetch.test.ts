@@ -148,25 +148,6 @@ describe('without room here', () => {
     expect(statistics.remote_pers_pages).toBe(1);
   });
 
-  test('and taken, it is gone; unless it was put anew', async () => {
-    const { scene, a, b, fetch, send, freed, statistics } = made(2, { memoryPages: 10 });
-    const page = await send(1);
-    const other = await send(2);
-    fill(scene);
-    const bytes = (await scene.until(fetch.fetch(page))) as Uint8Array;
-    const older = (await scene.until(fetch.fetch(other))) as Uint8Array;
-    expect(fetch.take(page, bytes)).toBe(true);
-    expect(scene.local.get(page)).toBeUndefined();
-    expect(fetch.take(page, bytes)).toBe(false);
-    scene.local.flush({ ...page, oid: contentOfObject, index: 1000 });
-    scene.put(2, 'persistent', 77);
-    expect(fetch.take(other, older)).toBe(false);
-    expect(scene.local.get(other)).toEqual(contentOf(77));
-    await freed();
-    expect([a.pages.size, b.pages.size]).toEqual([1, 1]);
-    expect(statistics.remote_pers_pages).toBe(1);
-  });
-
   test('an ephemeral page goes to the caller and is gone', async () => {
     const { scene, a, b, fetch, send, freed } = made(2, { memoryPages: 10 });
     const page = await send(1, 'ephemeral');
