@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { RAMSTER_COUNTERS } from '../src/ramster/counters.ts';
 import {
   CLIENT_COUNTERS,
   CLIENT_HISTOGRAMS,
@@ -114,7 +115,8 @@ describe('tables', () => {
       advice,
       marked: !!marked,
     }));
-    const tables = [POOL_COUNTERS, CLIENT_COUNTERS, CLIENT_HISTOGRAMS, STORE_COUNTERS] as const;
+    const ofStore = [POOL_COUNTERS, CLIENT_COUNTERS, CLIENT_HISTOGRAMS, STORE_COUNTERS] as const;
+    const tables = [...ofStore, RAMSTER_COUNTERS] as const;
     const known = (tables as readonly (readonly Counter[])[]).flatMap((table) => {
       const names = new Set(table.map(({ name }) => name));
       const isMark = (name: string) => name.endsWith('_max') && names.has(name.slice(0, -'_max'.length));

@@ -10,6 +10,7 @@ import { registerCheck } from './check/register.ts';
 import { reportMisuse } from './command-line.ts';
 import { registerFreeze, registerThaw } from './freeze.ts';
 import { registerLs } from './ls/register.ts';
+import { registerPeers } from './peers/register.ts';
 import { registerRead } from './read/register.ts';
 import { registerRestore } from './restore/register.ts';
 import { registerRm } from './rm.ts';
@@ -20,7 +21,7 @@ import { namedStores, type Stores } from './stores.ts';
 
 const COMMANDS: readonly ((program: Command, stores: Stores) => void)[] = [
   ...[registerLs, registerStat, registerCheck, registerRm, registerFreeze, registerThaw],
-  ...[registerSave, registerRestore, registerServe, registerCert, registerRead],
+  ...[registerSave, registerRestore, registerServe, registerPeers, registerCert, registerRead],
 ];
 
 function version(): string {

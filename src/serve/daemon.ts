@@ -2,14 +2,14 @@
  * The daemon: a store, exports on it, a server, and what looks after them. Started whole or not at all, changed while
  * it runs, and stopped in order.
  *
- *   start    store -> server -> exports -> write-back -> sockets -> metrics
- *   stop     sockets, requests under way end, write-back -> exports (disks to their files) -> metrics -> store
+ *   start    store -> node of the cluster -> server -> exports -> write-back -> sockets -> metrics
+ *   stop     sockets, requests under way end, write-back -> exports (disks to their files) -> node: drains -> metrics
+ *            -> node -> store
  *
  * It writes nowhere and knows no signals: who runs it does (src/cli/serve).
  */
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { isDeepStrictEqual } from 'node:util';
 import { clientName, keptExports } from '../nbd/export-clients.ts';
 import {
   type Address,
@@ -19,15 +19,29 @@ import {
   ThreadedNbdServer,
   WriteBack,
 } from '../nbd/index.ts';
-import { open, removeStore, type Store, TmemError, type TmemEventName } from '../zcache/index.ts';
+import type { Drained } from '../ramster/index.ts';
+import {
+  open,
+  type PageFetcher,
+  removeStore,
+  type Store,
+  TmemError,
+  type TmemEventName,
+} from '../zcache/index.ts';
 import type { InheritedSockets } from './activation.ts';
 import { readTls } from './certificates.ts';
 import { type ExportChanges, ExportSet } from './export-set.ts';
 import { type Health, HttpServer } from './http.ts';
 import { metricsText } from './metrics.ts';
+import { ClusterNode } from './node.ts';
+import { type PeersPage, peersHealth, peersPage } from './peers.ts';
+import { fixedChanges, newNodeCertificates, reloaded } from './reload.ts';
 import type { ServeSettings } from './settings.ts';
 
 const REFUSED: TmemEventName = 'tmem:nbd:refused';
+
+/** Longest time to look through all records before peers are told of. */
+const COUNT_MAX_MS = 1000;
 
 /** What a reload changed, and what it could not. */
 export interface Reloaded extends ExportChanges {
@@ -54,15 +68,10 @@ export interface DaemonEvents {
 
 interface Parts {
   readonly store: Store;
+  readonly node: ClusterNode | undefined;
   readonly server: NbdService;
   readonly exports: ExportSet;
 }
-
-/** Settings that are not exports or certificates, which can change while it runs. */
-const FIXED = [
-  ...(['listen', 'threads', 'http'] as const),
-  ...(['handshakeTimeoutMs', 'connectionsMax'] as const),
-];
 
 export class Daemon {
   readonly #parts: Parts;
@@ -71,6 +80,7 @@ export class Daemon {
   readonly #http: HttpServer[] = [];
   #status: Health['status'] = 'ok';
   #refused = 0;
+  #drained: Drained | undefined;
   #changing: Promise<unknown> = Promise.resolve();
   #stopped: Promise<unknown[]> | undefined;
   readonly #addresses: Address[] = [];
@@ -100,27 +110,35 @@ export class Daemon {
     events: DaemonEvents,
   ): Promise<Daemon> {
     const undo: (() => unknown)[] = [];
+    /** What the rest stands on: undone last. */
+    const grounds: (() => unknown)[] = [];
     try {
       const store = openStore(settings);
-      undo.push(() => leave(store, settings));
+      grounds.unshift(() => leave(store, settings));
+      let exports: ExportSet | undefined;
+      const isServed = (client: string) => exports?.hasClient(client) ?? false;
+      const { ramster } = settings;
+      const node = ramster && (await ClusterNode.open(store, ramster, isServed));
+      grounds.unshift(() => node?.close());
+      const fetcher = node?.ramster.fetcher;
       let daemon: Daemon | undefined;
-      const server = await startServer(store, settings, (error) => {
+      const server = await startServer(store, settings, fetcher, (error) => {
         if (daemon !== undefined) daemon.#status = 'failed';
         events.failed(error);
       });
       undo.push(() => server.stop(0));
-      const exports = new ExportSet(store, server);
-      undo.push(() => exports.detach());
-      await exports.add(settings.exports);
-      daemon = new Daemon(settings, { store, server, exports }, events);
+      const served = new ExportSet(store, server, fetcher);
+      exports = served;
+      undo.push(() => served.detach());
+      await served.add(settings.exports);
+      daemon = new Daemon(settings, { store, node, server, exports: served }, events);
       undo.push(daemon.#closeHttp);
       await daemon.#listen(sockets);
       daemon.#writeBack.start();
       return daemon;
     } catch (error) {
       // The server lets go of the exports before they are left, and the store comes last.
-      const [storeStep = () => {}, ...steps] = undo;
-      for (const step of [...steps, storeStep]) await Promise.resolve().then(step).catch(ignored);
+      for (const step of [...undo, ...grounds]) await Promise.resolve().then(step).catch(ignored);
       throw error;
     }
   }
@@ -132,6 +150,16 @@ export class Daemon {
 
   get httpAddresses(): readonly Address[] {
     return this.#httpAddresses;
+  }
+
+  /** Where other nodes connect, with the ports that were chosen. */
+  get nodeAddresses(): readonly string[] {
+    return this.#parts.node?.ramster.addresses ?? [];
+  }
+
+  /** After a stop: what the node has left behind in the cluster; undefined if it is none. */
+  get drained(): Drained | undefined {
+    return this.#drained;
   }
 
   get settings(): ServeSettings {
@@ -154,17 +182,28 @@ export class Daemon {
   }
 
   health(): Health {
-    const { exports, server } = this.#parts;
-    return { status: this.#status, exports: exports.size, connections: server.connections };
+    const { exports, server, node } = this.#parts;
+    const peers = node && peersHealth(node);
+    return { status: this.#status, exports: exports.size, connections: server.connections, peers };
+  }
+
+  /** The cluster as this node sees it; undefined if it is none. */
+  async peers(): Promise<PeersPage | undefined> {
+    const { node } = this.#parts;
+    const { ramster } = this.#settings;
+    if (node === undefined || ramster === undefined) return undefined;
+    await node.ramster.count(COUNT_MAX_MS);
+    return peersPage(node, ramster);
   }
 
   /** Prometheus text. */
   metrics(): string {
-    const { store, exports, server } = this.#parts;
+    const { store, exports, server, node } = this.#parts;
     const stats = store.stats();
     const clients = new Map(stats.clients.map((client) => [client.name, client]));
     const each = [...exports].map((exported) => exported.stats(clients.get(clientName(exported.name))));
-    return metricsText(stats, each, { connections: server.connections, refused: this.#refused });
+    const figures = { connections: server.connections, refused: this.#refused };
+    return metricsText(stats, each, figures, node?.ramster);
   }
 
   /**
@@ -179,15 +218,15 @@ export class Daemon {
       const before = this.#settings;
       const isSecured = before.tls !== undefined && settings.tls !== undefined;
       const tls = isSecured && settings.tls !== undefined ? readTls(settings.tls) : undefined;
-      const { server, exports } = this.#parts;
+      const nodeTls = newNodeCertificates(before, settings);
+      const { server, exports, node } = this.#parts;
       const changes = await this.#withoutWriteBack(() => exports.become(settings.exports));
       if (tls !== undefined) server.replaceTls(tls);
-      const { drainTimeoutMs } = settings;
-      this.#settings = { ...before, exports: settings.exports, drainTimeoutMs };
-      if (tls !== undefined) this.#settings = { ...this.#settings, tls: settings.tls };
+      if (nodeTls !== undefined) node?.ramster.setCertificates(nodeTls);
+      this.#settings = reloaded(before, settings);
       return {
         ...changes,
-        certificates: tls !== undefined,
+        certificates: tls !== undefined || nodeTls !== undefined,
         settingsNeedRestart: fixedChanges(before, settings),
       };
     });
@@ -195,8 +234,8 @@ export class Daemon {
 
   /**
    * Drains: takes no more connections and requests, lets those under way end within `drainTimeoutMs`, writes disks to
-   * their files and closes everything. The errors of exports that could not be written. It stops once, however often it
-   * is asked.
+   * their files, leaves the cluster in order and closes everything. The errors of exports that could not be written. It
+   * stops once, however often it is asked.
    */
   stop(): Promise<unknown[]> {
     if (this.#status === 'ok') this.#status = 'draining';
@@ -205,13 +244,15 @@ export class Daemon {
   }
 
   #stop(): Promise<unknown[]> {
-    const { store, server, exports } = this.#parts;
+    const { store, server, exports, node } = this.#parts;
     // At once: a file that is slow, or a reload that waits for one, is no reason to take another client.
     const drained = Promise.allSettled([server.stop(this.#settings.drainTimeoutMs), this.#writeBack.stop()]);
     return this.#oneByOne(async () => {
       for (const result of await drained) if (result.status === 'rejected') throw result.reason;
-      const errors = await exports.close();
+      const errors = await exports.close(node !== undefined && store.name === undefined);
+      this.#drained = await node?.drain(this.#settings.ramster?.drainTimeoutMs ?? 0);
       await this.#closeHttp();
+      await node?.close();
       store.close();
       return errors;
     });
@@ -240,7 +281,11 @@ export class Daemon {
     for (const address of [...sockets.nbd, ...listen]) this.#addresses.push(await server.listen(address));
     const places = http === undefined ? sockets.http : [...sockets.http, http];
     for (const address of places) {
-      const pages = new HttpServer({ metrics: () => this.metrics(), health: () => this.health() });
+      const pages = new HttpServer({
+        metrics: () => this.metrics(),
+        health: () => this.health(),
+        peers: () => this.peers(),
+      });
       this.#httpAddresses.push(await pages.listen(address));
       this.#http.push(pages);
     }
@@ -270,6 +315,7 @@ function openStore({ store, storeGiven }: ServeSettings): Store {
 async function startServer(
   store: Store,
   { tls: files, threads, handshakeTimeoutMs, connectionsMax }: ServeSettings,
+  fetcher: PageFetcher | undefined,
   onFailed: (error: Error) => void,
 ): Promise<NbdService> {
   const options = {
@@ -278,7 +324,7 @@ async function startServer(
     ...(connectionsMax === undefined ? {} : { connectionsMax }),
   };
   if (threads === 0) return new NbdServer(options);
-  return await ThreadedNbdServer.start(store, { ...options, threads, onFailed });
+  return await ThreadedNbdServer.start(store, { ...options, threads, fetcher, onFailed });
 }
 
 function ignored(): void {}
@@ -293,13 +339,4 @@ function leave(store: Store, { store: { name, directory } }: ServeSettings): voi
     // Somebody else has found it meanwhile.
     if (!TmemError.is(error)) throw error;
   }
-}
-
-/** Names of the settings that differ and cannot change while the daemon runs. */
-function fixedChanges(before: ServeSettings, after: ServeSettings): string[] {
-  const changed: string[] = FIXED.filter((name) => !isDeepStrictEqual(before[name], after[name]));
-  if (!isDeepStrictEqual(before.storeGiven, after.storeGiven)) changed.unshift('store');
-  // What is in the files, whether TLS is required, and who signs clients may change; not whether there is TLS at all.
-  if ((before.tls === undefined) !== (after.tls === undefined)) changed.push('tls');
-  return changed;
 }

@@ -8,9 +8,9 @@
 
 import { statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { storeNeeds } from '../nbd/export-clients.ts';
+import { clientName, storeNeeds } from '../nbd/export-clients.ts';
 import { AreaExport, type AreaExportOptions, type NbdService } from '../nbd/index.ts';
-import { type Store, TmemError } from '../zcache/index.ts';
+import { type PageFetcher, type Store, TmemError } from '../zcache/index.ts';
 
 /** What became of the exports in a reload. */
 export interface ExportChanges {
@@ -32,16 +32,25 @@ interface Member {
 export class ExportSet {
   readonly #store: Store;
   readonly #server: NbdService;
+  readonly #fetcher: PageFetcher | undefined;
   readonly #members = new Map<string, Member>();
+  readonly #clients = new Set<string>();
 
-  constructor(store: Store, server: NbdService) {
+  /** @param fetcher - has pages of exports that are with peers */
+  constructor(store: Store, server: NbdService, fetcher?: PageFetcher) {
     this.#store = store;
     this.#server = server;
+    this.#fetcher = fetcher;
   }
 
   /** Those that are served. */
   *[Symbol.iterator](): IterableIterator<AreaExport> {
     for (const { exported } of this.#members.values()) yield exported;
+  }
+
+  /** Whether a client of the store is that of an export that is served; its cache is another one. */
+  hasClient(client: string): boolean {
+    return this.#clients.has(client);
   }
 
   get size(): number {
@@ -58,8 +67,10 @@ export class ExportSet {
     this.#checkStore(all);
     const opened: Member[] = [];
     try {
-      for (const options of all)
-        opened.push({ exported: await AreaExport.open(this.#store, options), options });
+      for (const options of all) {
+        const exported = await AreaExport.open(this.#store, { ...options, fetcher: this.#fetcher });
+        opened.push({ exported, options });
+      }
       for (const { exported } of opened) await this.#server.addExport(exported);
     } catch (error) {
       for (const { exported } of opened.reverse()) {
@@ -70,7 +81,10 @@ export class ExportSet {
       }
       throw error;
     }
-    for (const member of opened) this.#members.set(member.exported.name, member);
+    for (const member of opened) {
+      this.#members.set(member.exported.name, member);
+      this.#clients.add(clientName(member.exported.name));
+    }
   }
 
   /**
@@ -111,9 +125,17 @@ export class ExportSet {
     };
   }
 
-  /** Leaves all exports, disks written to their files; the errors of those that failed. */
-  async close(): Promise<unknown[]> {
-    const results = await Promise.allSettled([...this].map((exported) => exported.close()));
+  /**
+   * Leaves all exports, disks written to their files; the errors of those that failed.
+   *
+   * @param dropsRest - what is in no file goes now: the store ends, and peers shall not keep copies of it
+   */
+  async close(dropsRest: boolean): Promise<unknown[]> {
+    const results = await Promise.allSettled(
+      [...this].map((exported) =>
+        dropsRest && !exported.volume.durable ? exported.remove() : exported.close(),
+      ),
+    );
     this.#members.clear();
     return results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
   }
@@ -186,6 +208,7 @@ export class ExportSet {
     const { exported } = this.#members.get(name) as Member;
     await this.#server.removeExport(name);
     this.#members.delete(name);
+    this.#clients.delete(clientName(name));
     try {
       if (exported.volume.durable) await exported.swap.flush();
     } catch (error) {

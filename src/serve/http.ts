@@ -1,5 +1,5 @@
 /**
- * Metrics and health over HTTP: two pages, read only.
+ * Metrics, health and peers over HTTP: three pages, read only.
  *
  * Whoever asks costs little: at most so many connections, one request each, a small header, no body, a few seconds.
  */
@@ -7,6 +7,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Address, listenOn } from '../nbd/listener.ts';
 import { PROMETHEUS_CONTENT_TYPE } from '../zcache/index.ts';
+import type { PeersHealth, PeersPage } from './peers.ts';
 
 const CONNECTIONS_MAX = 32;
 const HEADER_BYTES_MAX = 8 * 1024;
@@ -18,13 +19,25 @@ export interface Health {
   readonly status: 'ok' | 'draining' | 'failed';
   readonly exports: number;
   readonly connections: number;
+  /** On a node of a cluster: only to know of, the daemon serves without them. */
+  readonly peers?: PeersHealth | undefined;
 }
 
 export interface Pages {
   /** Prometheus text. */
   metrics(): string;
   health(): Health;
+  /** Undefined: this is no node of a cluster. */
+  peers(): Promise<PeersPage | undefined>;
 }
+
+type Page = 'metrics' | 'health' | 'peers';
+
+const PATHS: ReadonlyMap<string | undefined, Page> = new Map([
+  ['/metrics', 'metrics'],
+  ['/healthz', 'health'],
+  ['/peers', 'peers'],
+]);
 
 export class HttpServer {
   readonly #server: Server;
@@ -40,7 +53,7 @@ export class HttpServer {
         connectionsCheckingInterval: LOOK_MS,
         keepAlive: false,
       },
-      (request, response) => this.#answer(request, response),
+      (request, response) => void this.#answer(request, response),
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.maxRequestsPerSocket = 1;
@@ -59,33 +72,44 @@ export class HttpServer {
     await closed;
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path] = (request.url ?? '').split('?');
-    const page = path === '/metrics' ? 'metrics' : path === '/healthz' ? 'health' : undefined;
+    const page = PATHS.get(path);
     if (page === undefined) {
-      send(request, response, 404, 'text/plain', 'not found; there are /metrics and /healthz\n');
-    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const known = [...PATHS.keys()].join(', ');
+      send(request, response, 404, 'text/plain', `not found; there are ${known}\n`);
+      return;
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       send(request, response, 405, 'text/plain', 'only GET and HEAD\n');
-    } else if (page === 'metrics') {
-      this.#metrics(request, response);
-    } else {
-      const health = this.#pages.health();
-      const status = health.status === 'ok' ? 200 : 503;
-      send(request, response, status, 'application/json', `${JSON.stringify(health)}\n`);
+      return;
+    }
+    try {
+      await this.#show(page, request, response);
+    } catch (error) {
+      send(request, response, 503, 'text/plain', `${(error as Error).message}\n`);
     }
   }
 
-  #metrics(request: IncomingMessage, response: ServerResponse): void {
-    let text: string;
-    try {
-      text = this.#pages.metrics();
-    } catch (error) {
-      send(request, response, 503, 'text/plain', `${(error as Error).message}\n`);
+  async #show(page: Page, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (page === 'metrics') {
+      send(request, response, 200, PROMETHEUS_CONTENT_TYPE, this.#pages.metrics());
       return;
     }
-    send(request, response, 200, PROMETHEUS_CONTENT_TYPE, text);
+    if (page === 'health') {
+      const health = this.#pages.health();
+      sendJson(request, response, health.status === 'ok' ? 200 : 503, health);
+      return;
+    }
+    const peers = await this.#pages.peers();
+    if (peers === undefined) send(request, response, 404, 'text/plain', 'this is no node of a cluster\n');
+    else sendJson(request, response, 200, peers);
   }
+}
+
+function sendJson(request: IncomingMessage, response: ServerResponse, status: number, value: object): void {
+  send(request, response, status, 'application/json', `${JSON.stringify(value)}\n`);
 }
 
 function send(

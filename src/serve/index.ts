@@ -3,8 +3,11 @@
  */
 
 export { type InheritedSockets, inheritedSockets } from './activation.ts';
-export { addressText, exportUri } from './addresses.ts';
+export { addressText, exportUri, parseAddress } from './addresses.ts';
 export { Daemon, type Reloaded } from './daemon.ts';
 export { exposure } from './exposure.ts';
+export type { EngineView, PeersPage } from './peers.ts';
+export type { ServeRamster } from './ramster-settings.ts';
 export type { ServeInput, ServeSettings } from './settings.ts';
-export { readSettings, TEXT_SETTINGS, type TextSetting, variableOf } from './sources.ts';
+export { readSettings, variableOf } from './sources.ts';
+export { isList, TEXT_SETTINGS, type TextSetting } from './text-settings.ts';

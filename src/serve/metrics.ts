@@ -1,11 +1,13 @@
 /**
  * What the daemon tells a monitoring system: the store's figures, those of each export in zram's terms and in requests,
- * and its connections.
+ * its connections, and its cluster.
  */
 
 import type { ExportStatistics } from '../nbd/index.ts';
+import { RAMSTER_COUNTERS } from '../ramster/counters.ts';
+import type { PeerView, Ramster } from '../ramster/index.ts';
 import { prometheusText, type StoreStatistics } from '../zcache/index.ts';
-import { family } from '../zcache/prometheus.ts';
+import { family, tableFamilies } from '../zcache/prometheus.ts';
 
 /** Figures of an export: name after `tmem_export_`, kind, where it is, help. */
 const EXPORT_FIGURES: readonly (readonly [
@@ -32,6 +34,21 @@ const EXPORT_FIGURES: readonly (readonly [
   ['flushes_total', 'counter', 'flushes', 'Flush requests.'],
 ];
 
+/** Figures of a peer: name after `tmem_ramster_peer_`, help, value. */
+const PEER_FIGURES: readonly (readonly [name: string, help: string, value: (peer: PeerView) => number])[] = [
+  ['up', '1 while the peer answers.', ({ state }) => Number(state === 'up')],
+  ['draining', '1 while the peer leaves in order.', ({ draining }) => Number(draining)],
+  ['latency_seconds', 'Round trip of late.', ({ latencyMs }) => latencyMs / 1000],
+  ['free_bytes', 'Memory that the peer can take for others.', ({ freeBytes }) => freeBytes],
+  ['lent_pages', 'Pages held here for the peer.', ({ lentPages }) => lentPages],
+  ['lent_bytes', 'Memory that its pages take here.', ({ lentBytes }) => lentBytes],
+  [
+    'borrowed_pages',
+    'Copies of pages of this node at the peer, as of the last look through all records.',
+    ({ borrowedPages }) => borrowedPages,
+  ],
+];
+
 /** Figures of the daemon itself. */
 export interface ServerFigures {
   readonly connections: number;
@@ -44,6 +61,7 @@ export function metricsText(
   store: StoreStatistics,
   exports: readonly ExportStatistics[],
   { connections, refused }: ServerFigures,
+  ramster?: Ramster,
 ): string {
   const plain = (value: number) => [{ labels: {}, value }];
   const lines = [
@@ -60,6 +78,32 @@ export function metricsText(
         })),
       ),
     ),
+    ...(ramster === undefined ? [] : ramsterLines(ramster)),
   ];
   return `${prometheusText(store)}${lines.join('\n')}\n`;
+}
+
+function ramsterLines(ramster: Ramster): string[] {
+  const statistics = ramster.statistics();
+  const peers = ramster.peers();
+  return [
+    ...tableFamilies(
+      'ramster',
+      RAMSTER_COUNTERS,
+      [statistics],
+      () => ({}),
+      (values) => ({ ...values }),
+    ),
+    ...family('tmem_ramster_membership_problem', 'gauge', '1 while something is wrong with the membership.', [
+      { labels: {}, value: Number(ramster.problem !== undefined) },
+    ]),
+    ...PEER_FIGURES.flatMap(([name, help, value]) =>
+      family(
+        `tmem_ramster_peer_${name}`,
+        'gauge',
+        help,
+        peers.map((peer) => ({ labels: { peer: peer.name }, value: value(peer) })),
+      ),
+    ),
+  ];
 }

@@ -19,6 +19,8 @@ import { descriptors, type StoreOptions, TmemError } from '../zcache/index.ts';
 import { contradictions, PAGE_BYTES, settingsSchema, threadsFor } from '../zcache/settings.ts';
 import { byteSize, choice, flag, validate, whole } from '../zcache/validation.ts';
 import { ADDRESS_ALLOWED, addressText, parseAddress } from './addresses.ts';
+import { pathSchema } from './paths.ts';
+import { ramsterSchema, type ServeRamster } from './ramster-settings.ts';
 
 const THREADS_DEFAULT_MAX = 4;
 
@@ -26,6 +28,8 @@ const THREADS_DEFAULT_MAX = 4;
 const THREADS_BESIDE = 3;
 
 const EXPORTS_MAX = 1000;
+/** Nodes whose pages are held, each a client of the store: some times the usual number of partners. */
+const OWNERS_EXPECTED = 64;
 const LISTEN_MAX = 16;
 
 const EXPORT_ALLOWED =
@@ -42,12 +46,6 @@ const addressSchema = v.pipe(
     addIssue({ message: ADDRESS_ALLOWED });
     return NEVER;
   }),
-);
-
-const PATH_ALLOWED = 'the path of a file';
-const pathSchema = v.pipe(
-  v.string(PATH_ALLOWED),
-  v.check((path) => path !== '' && !path.includes('\0'), PATH_ALLOWED),
 );
 
 const TEXT_ALLOWED = `text of at most ${STRING_BYTES_MAX} bytes`;
@@ -135,11 +133,12 @@ const serveSchema = v.object({
   exports: v.optional(
     v.pipe(
       v.array(exportSchema, 'a list of exports'),
-      v.minLength(1, 'at least one export'),
       v.maxLength(EXPORTS_MAX, `at most ${EXPORTS_MAX} exports`),
     ),
     [],
   ),
+  /** Makes it a node of a cluster. */
+  ramster: v.optional(ramsterSchema),
 });
 
 /** What a settings file holds. */
@@ -147,13 +146,14 @@ export type ServeInput = v.InferInput<typeof serveSchema>;
 
 type Checked = v.InferOutput<typeof serveSchema>;
 
-export type ServeSettings = Readonly<Omit<Checked, 'store' | 'exports' | 'threads'>> & {
+export type ServeSettings = Readonly<Omit<Checked, 'store' | 'exports' | 'threads' | 'ramster'>> & {
   /** What a store is made with. */
   readonly store: StoreOptions;
   /** What was said of the store: a named one that exists has settings of its own beside it. */
   readonly storeGiven: StoreOptions;
   readonly threads: number;
   readonly exports: readonly AreaExportOptions[];
+  readonly ramster?: ServeRamster | undefined;
 };
 
 /**
@@ -168,8 +168,9 @@ export function serveSettings(
   inherited = false,
   complaints: readonly string[] = [],
 ): ServeSettings {
-  const { listen, store = {} } = (input ?? {}) as { listen?: unknown; store?: object };
-  const isDeaf = !inherited && (listen === undefined || (Array.isArray(listen) && listen.length === 0));
+  const { listen, store = {}, exports, ramster } = (input ?? {}) as Record<string, unknown>;
+  const lendsOnly = isNothing(exports) && ramster !== undefined;
+  const isDeaf = !inherited && !lendsOnly && isNothing(listen);
   const known = isDeaf ? [...complaints, LISTEN_MISSING] : complaints;
   const checked = withComplaints(known, () =>
     validate(serveSchema, input, 'settings', 'TMEM_ERR_SETTING', (given) =>
@@ -184,6 +185,10 @@ export function serveSettings(
     storeGiven: store as StoreOptions,
     exports: checked.exports as AreaExportOptions[],
   };
+}
+
+function isNothing(list: unknown): boolean {
+  return list === undefined || (Array.isArray(list) && list.length === 0);
 }
 
 /** What `check` returns, unless there are complaints; its own come first. */
@@ -207,9 +212,13 @@ function threadsOf({ threads }: Checked): number {
 }
 
 /** What was given, and the rest as a store that is made for these exports needs it. */
-function storeOptions(given: StoreOptions, { exports, store }: Checked, threads: number): StoreOptions {
+function storeOptions(
+  given: StoreOptions,
+  { exports, store, ramster }: Checked,
+  threads: number,
+): StoreOptions {
   const isNamed = given.name !== undefined;
-  const needed = storeNeeds(exports).clients;
+  const needed = storeNeeds(exports).clients + (ramster === undefined ? 0 : OWNERS_EXPECTED);
   return {
     // Without a file nobody else takes what the store refuses; a named store may get such exports later.
     ...(isNamed || exports.some(({ file }) => file === undefined) ? { incompressible: 'store' } : {}),
@@ -221,8 +230,12 @@ function storeOptions(given: StoreOptions, { exports, store }: Checked, threads:
 }
 
 function contradictionsOf(given: Checked, storeGiven: StoreOptions): string[] {
-  const { store, listen, exports } = given;
+  const { store, listen, exports, ramster } = given;
   const found: string[] = [];
+  if (exports.length === 0 && ramster === undefined)
+    found.push(
+      'exports: got an empty array, allowed is at least one export (or none on a node, see ramster)',
+    );
   const threads = threadsOf(given);
   if (store.threads !== undefined && store.threads < threads + 1) {
     found.push(

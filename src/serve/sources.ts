@@ -3,84 +3,15 @@
  * which wins over the file.
  *
  * Environment and flags have the same names: `--drain-timeout-ms` and TMEM_SERVE_DRAIN_TIMEOUT_MS. A list given there
- * takes the place of the file's; an export takes the place of the file's export of its name, or is one more.
+ * takes the place of the file's; an export or a peer takes the place of the file's one of its name, or is one more.
  */
 
 import { readFileSync } from 'node:fs';
 import { TmemError } from '../zcache/index.ts';
 import { parseExport } from './export-text.ts';
+import { parsePeer } from './peer-text.ts';
 import { type ServeSettings, serveSettings } from './settings.ts';
-
-/** A setting that can be given as text. */
-export interface TextSetting {
-  /** Of the flag, without its dashes. */
-  readonly name: string;
-  /** Where it is in the settings. */
-  readonly path: readonly [string] | readonly [string, string];
-  /** What stands for the value in a help text. */
-  readonly value: string;
-  readonly kind: 'text' | 'number' | 'boolean' | 'list' | 'exports';
-  readonly description: string;
-}
-
-export const TEXT_SETTINGS: readonly TextSetting[] = [
-  {
-    ...{ name: 'memory', path: ['store', 'memory'], value: 'size', kind: 'text' },
-    description: "all the memory the store may take, such as '1 GiB'",
-  },
-  {
-    ...{ name: 'name', path: ['store', 'name'], value: 'name', kind: 'text' },
-    description: 'name of the store, which then outlives the daemon',
-  },
-  {
-    ...{ name: 'directory', path: ['store', 'directory'], value: 'path', kind: 'text' },
-    description: 'where named stores are (default: /dev/shm)',
-  },
-  {
-    ...{ name: 'listen', path: ['listen'], value: 'address', kind: 'list' },
-    description: 'where clients connect: unix:PATH or tcp://HOST:PORT; may be repeated',
-  },
-  {
-    ...{ name: 'export', path: ['exports'], value: 'export', kind: 'exports' },
-    description: 'NAME=KIND:SIZE or NAME=KIND:FILE, with options after commas; may be repeated',
-  },
-  {
-    ...{ name: 'http', path: ['http'], value: 'address', kind: 'text' },
-    description: 'where /metrics and /healthz are served, such as 127.0.0.1:9105',
-  },
-  {
-    ...{ name: 'threads', path: ['threads'], value: 'n', kind: 'number' },
-    description: 'threads that serve connections (default: one for each core, at most 4)',
-  },
-  {
-    ...{ name: 'tls-certificate', path: ['tls', 'certificate'], value: 'file', kind: 'text' },
-    description: 'PEM file with the certificate of this server and its chain',
-  },
-  {
-    ...{ name: 'tls-key', path: ['tls', 'key'], value: 'file', kind: 'text' },
-    description: 'PEM file with its key',
-  },
-  {
-    ...{ name: 'tls-authority', path: ['tls', 'authority'], value: 'file', kind: 'text' },
-    description: 'PEM file with the authority whose certificates clients need',
-  },
-  {
-    ...{ name: 'tls-required', path: ['tls', 'required'], value: 'true|false', kind: 'boolean' },
-    description: 'serve nothing without TLS (default: true)',
-  },
-  {
-    ...{ name: 'handshake-timeout-ms', path: ['handshakeTimeoutMs'], value: 'n', kind: 'number' },
-    description: 'longest time until a client has chosen an export (default: 10000)',
-  },
-  {
-    ...{ name: 'connections-max', path: ['connectionsMax'], value: 'n', kind: 'number' },
-    description: 'connections at one time (default: 4096)',
-  },
-  {
-    ...{ name: 'drain-timeout-ms', path: ['drainTimeoutMs'], value: 'n', kind: 'number' },
-    description: 'longest wait for requests under way at the end (default: 5000)',
-  },
-];
+import { isList, TEXT_SETTINGS, type TextSetting } from './text-settings.ts';
 
 const PREFIX = 'TMEM_SERVE_';
 /** Names the settings file; it is no setting itself. */
@@ -113,7 +44,7 @@ export function readSettings({ file, environment, flags, inheritsSockets }: Sour
       complaints.push(`${name}: unknown, known are ${TEXT_SETTINGS.map(variableOf).join(', ')}`);
   }
   for (const setting of TEXT_SETTINGS) {
-    const isMany = setting.kind === 'list' || setting.kind === 'exports';
+    const isMany = isList(setting);
     const fromEnvironment = environment[variableOf(setting)];
     if (fromEnvironment !== undefined) {
       put(tree, setting, isMany ? fromEnvironment.split(/\s+/).filter(Boolean) : fromEnvironment);
@@ -149,23 +80,28 @@ function isTree(value: unknown): value is Tree {
 
 /** Puts a value in its place. What it would have to go into and cannot is left to be complained about. */
 function put(tree: Tree, { path, kind }: TextSetting, given: string | readonly string[]): void {
-  const [first, second] = path;
-  const value = meant(kind, given, tree[first]);
-  if (second === undefined) tree[first] = value;
-  else if (!Object.hasOwn(tree, first)) tree[first] = { [second]: value };
-  else if (isTree(tree[first])) tree[first][second] = value;
+  let group = tree;
+  for (const name of path.slice(0, -1)) {
+    if (!Object.hasOwn(group, name)) group[name] = {};
+    const inner = group[name];
+    if (!isTree(inner)) return;
+    group = inner;
+  }
+  const last = path.at(-1) as string;
+  group[last] = meant(kind, given, Object.hasOwn(group, last) ? group[last] : undefined);
 }
 
 /** The value that a text means; a text that means none stays text, for the check to complain about. */
 function meant(kind: TextSetting['kind'], given: string | readonly string[], before: unknown): unknown {
-  if (kind === 'exports') return mergedExports(before, given as readonly string[]);
+  if (kind === 'exports') return merged(before, (given as readonly string[]).map(parseExport));
+  if (kind === 'peers') return merged(before, (given as readonly string[]).map(parsePeer));
   if (kind === 'number') return /^\d{1,15}$/.test(given as string) ? Number(given) : given;
   if (kind === 'boolean' && (given === 'true' || given === 'false')) return given === 'true';
   return given;
 }
 
-function mergedExports(before: unknown, given: readonly string[]): unknown {
-  const added = given.map(parseExport);
+/** What was given, and what there was of other names. */
+function merged(before: unknown, added: readonly unknown[]): unknown {
   if (before === undefined) return added;
   if (!Array.isArray(before)) return before;
   const nameOf = (each: unknown) => (isTree(each) ? each.name : undefined);

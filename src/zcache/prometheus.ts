@@ -63,7 +63,7 @@ export function family(
 }
 
 /** One family for each counter of a table, with a sample for each of `parts`. */
-function tableFamilies<Part>(
+export function tableFamilies<Part>(
   prefix: string,
   table: readonly Counter[],
   parts: readonly Part[],

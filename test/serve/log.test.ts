@@ -33,12 +33,12 @@ test('what came from outside stays one line, and steers no terminal', () => {
 
 test('lines about clients are bounded, and what was left out is counted', () => {
   const { log, lines, clock } = newLog(true);
-  for (let i = 0; i < 1000; i++) log.client('notice', `client ${i}`);
+  for (let i = 0; i < 1000; i++) log.bounded('clients', 'notice', `client ${i}`);
   expect(lines()).toHaveLength(200);
   log.line('error', 'something else');
   expect(lines()).toHaveLength(201);
   clock.nowMs = 10_000;
-  log.client('notice', 'later');
+  log.bounded('clients', 'notice', 'later');
   expect(lines().slice(201)).toEqual(['<4>800 more lines about clients were left out', '<5>later']);
 });
 

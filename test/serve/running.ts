@@ -111,10 +111,14 @@ export function spawned(
 }
 
 /** Starts it with a settings file, and waits until it serves; with one thread if nothing else is said. */
-export async function serving(settings: object, folder = newFolder()): Promise<Running & { file: string }> {
+export async function serving(
+  settings: object,
+  folder = newFolder(),
+  sign = /serving .*\n/,
+): Promise<Running & { file: string }> {
   const file = writeSettings({ threads: 0, ...settings }, folder);
   const running = start(['--config', file]);
-  await running.until(/serving .*\n/);
+  await running.until(sign);
   return Object.assign(running, { file });
 }
 

@@ -5,6 +5,8 @@
  *   SIGHUP            read the settings again
  */
 
+import type { Drained } from '../../ramster/index.ts';
+import { isLocal as isLocalNode } from '../../ramster/options.ts';
 import {
   addressText,
   Daemon,
@@ -13,6 +15,7 @@ import {
   inheritedSockets,
   type Reloaded,
   readSettings,
+  type ServeRamster,
   type ServeSettings,
 } from '../../serve/index.ts';
 import { formatByteSize } from '../../zcache/byte-size.ts';
@@ -99,11 +102,18 @@ export async function serve(options: ServeOptions, world: ServeWorld, signal: Ab
     void systemd.tell('READY=1');
     void reload();
     await aborted(signal);
-    log.line('notice', `stopping: requests under way get ${daemon.settings.drainTimeoutMs} ms`);
+    const { drainTimeoutMs, ramster } = daemon.settings;
+    log.line('notice', `stopping: requests under way get ${drainTimeoutMs} ms`);
+    if (ramster !== undefined)
+      log.line(
+        'notice',
+        `leaving the cluster: pages have ${ramster.drainTimeoutMs} ms to come home and to move`,
+      );
     void systemd.tell('STOPPING=1');
     const errors = await daemon.stop();
     for (const error of errors)
       log.line('error', `an export was not written to its file: ${messageOf(error)}`);
+    if (daemon.drained !== undefined) logDrained(daemon.drained, daemon.settings.ramster, log);
     log.line('notice', 'stopped');
     return errors.length === 0 ? 0 : EXIT_FAILED;
   } finally {
@@ -140,6 +150,27 @@ function logStart(daemon: Daemon, log: Log): void {
   if (names.length > 0) log.line('warning', `in the store, and not served: ${names.join(', ')}`);
   for (const address of httpAddresses)
     log.line('notice', `metrics and health: ${addressText(address).replace(/^tcp:/, 'http:')}`);
+  if (settings.ramster !== undefined) logNode(settings.ramster, daemon.nodeAddresses, log);
+}
+
+function logNode(settings: ServeRamster, addresses: readonly string[], log: Log): void {
+  const { name, cluster, peers, nats, tls } = settings;
+  const where = addresses.length === 0 ? 'lends nothing' : `other nodes connect to ${addresses.join(', ')}`;
+  const others = nats === undefined ? `${peers.length} peers` : 'peers are found by NATS';
+  log.line('notice', `node ${name} of cluster ${cluster}: ${where}; ${others}`);
+  const open = tls === undefined ? addresses.filter((address) => !isLocalNode(address)) : [];
+  if (open.length > 0) {
+    const may = 'may read, change and drop pages of all nodes; see ramster.tls';
+    log.line('warning', `${open.join(', ')}: whoever reaches it ${may}`);
+  }
+}
+
+function logDrained({ away, foreign }: Drained, settings: ServeRamster | undefined, log: Log): void {
+  if (away + foreign === 0) return;
+  log.line(
+    'warning',
+    `node ${settings?.name}: ${away} of its pages stay with peers, ${foreign} pages of others were not moved`,
+  );
 }
 
 function logReload(changes: Reloaded, log: Log): void {

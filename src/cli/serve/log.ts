@@ -18,6 +18,14 @@ export type Level = keyof typeof PRIORITIES;
 const BURST_LINES_MAX = 200;
 const BURST_MS = 10_000;
 
+/** What lines may come about in any number. */
+export type Many = 'clients' | 'nodes' | 'lost pages';
+
+interface Burst {
+  endsMs: number;
+  lines: number;
+}
+
 /** Longest line, in characters. */
 const LINE_MAX = 1000;
 
@@ -30,8 +38,7 @@ export interface LogWorld {
 
 export class Log {
   readonly #world: LogWorld;
-  #burstEndsMs = 0;
-  #burstLines = 0;
+  readonly #bursts = new Map<Many, Burst>();
 
   constructor(world: LogWorld) {
     this.#world = world;
@@ -43,16 +50,17 @@ export class Log {
     write(`${head}${printable(text.trim()).slice(0, LINE_MAX)}\n`);
   }
 
-  /** A line about a client. */
-  client(level: Level, text: string): void {
+  /** A line about one of many, as far as there is room for it. */
+  bounded(about: Many, level: Level, text: string): void {
     const nowMs = this.#world.wallMs();
-    if (nowMs >= this.#burstEndsMs || nowMs < this.#burstEndsMs - BURST_MS) {
-      const left = this.#burstLines - BURST_LINES_MAX;
-      if (left > 0) this.line('warning', `${left} more lines about clients were left out`);
-      this.#burstEndsMs = nowMs + BURST_MS;
-      this.#burstLines = 0;
+    let burst = this.#bursts.get(about);
+    if (burst === undefined || nowMs >= burst.endsMs || nowMs < burst.endsMs - BURST_MS) {
+      const left = (burst?.lines ?? 0) - BURST_LINES_MAX;
+      if (left > 0) this.line('warning', `${left} more lines about ${about} were left out`);
+      burst = { endsMs: nowMs + BURST_MS, lines: 0 };
+      this.#bursts.set(about, burst);
     }
-    this.#burstLines++;
-    if (this.#burstLines <= BURST_LINES_MAX) this.line(level, text);
+    burst.lines++;
+    if (burst.lines <= BURST_LINES_MAX) this.line(level, text);
   }
 }

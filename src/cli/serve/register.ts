@@ -4,7 +4,7 @@
 
 import { fstatSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { TEXT_SETTINGS, type TextSetting, variableOf } from '../../serve/index.ts';
+import { isList, TEXT_SETTINGS, type TextSetting, variableOf } from '../../serve/index.ts';
 import { run } from '../command-line.ts';
 import { serve } from './command.ts';
 import { Log } from './log.ts';
@@ -44,9 +44,10 @@ export function registerServe(program: Command): void {
 
 const HTTP = TEXT_SETTINGS.find(({ name }) => name === 'http') as TextSetting;
 
-function optionOf({ name, value, kind, description }: TextSetting): Option {
+function optionOf(setting: TextSetting): Option {
+  const { name, value, description } = setting;
   const option = new Option(`--${name} <${value}>`, description);
-  if (kind !== 'list' && kind !== 'exports') return option;
+  if (!isList(setting)) return option;
   return option.argParser((text, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
 
