@@ -2,16 +2,16 @@
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { AwayPages } from '../../../src/ramster/index.ts';
-import { Oid, open, type Pool, type PoolOptions, takeOrphansOf } from '../../../src/zcache/index.ts';
+import { Oid, open, type Pool, takeOrphansOf } from '../../../src/zcache/index.ts';
 import { FarPages } from '../../zcache/far-pages.ts';
 
 const oid = Oid.fromNumbers(1);
 const text = (n: number) => Buffer.alloc(500 + n, `${n} text that compresses `);
 
-function scene(options: Partial<PoolOptions> = {}) {
+function scene() {
   const store = open({ memory: '16 MiB', debug: true });
   onTestFinished(() => store.close());
-  const pool = store.client('one').pool('pages', { kind: 'persistent', ...options });
+  const pool = store.client('one').pool('pages', { kind: 'persistent' });
   const far = new FarPages();
   const pages = new AwayPages(far);
   /** Puts a page and sends it away. */
