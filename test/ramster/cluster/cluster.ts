@@ -34,6 +34,8 @@ const SETTINGS = {
 } as const;
 
 export interface NodeChanges {
+  /** Where it runs; on the machine of its name. */
+  readonly machine?: string;
   readonly store?: { readonly memory: string; readonly name?: string };
   readonly ramster?: Partial<RamsterSettings>;
 }
@@ -58,9 +60,12 @@ export class Cluster {
     return `${this.network.ipOf(name)}:${PORT}`;
   }
 
-  /** Starts a node on the machine of its name. */
-  async start(name: string, { store = HOLDER, ramster = {} }: NodeChanges = {}): Promise<Node> {
-    const node = await this.run<NodeCommands>('node-process.ts', name);
+  /** Starts a node. */
+  async start(
+    name: string,
+    { store = HOLDER, ramster = {}, machine = name }: NodeChanges = {},
+  ): Promise<Node> {
+    const node = await this.run<NodeCommands>('node-process.ts', machine);
     const others = this.#names.filter((each) => each !== name);
     await node.call('open', {
       store,
@@ -68,7 +73,7 @@ export class Cluster {
         ...SETTINGS,
         ...(store.memory === HOLDER.memory ? LENT : {}),
         name,
-        listen: [this.addressOf(name)],
+        listen: [this.addressOf(machine)],
         peers: others.map((each) => ({ name: each, address: this.addressOf(each) })),
         tls: await this.authority.node(name),
         ...ramster,
