@@ -10,8 +10,8 @@
  */
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { Oid, TmemError } from '../tmem/index.ts';
-import { poolOfNumber } from './away.ts';
+import { type Oid, TmemError } from '../tmem/index.ts';
+import { type FarHandle, FetchService } from './fetch-service.ts';
 import type { PageFetcher } from './page-fetcher.ts';
 import type { ClientPool } from './pool.ts';
 import { receivedError, type SentError, sentError } from './sent-error.ts';
@@ -20,15 +20,8 @@ import type { Store } from './store.ts';
 /** Longer than a fetcher takes whose own deadlines work: for one whose thread is blocked. */
 const ANSWER_DEFAULT_MS = 30_000;
 
-/** Pools that a server remembers; beyond, it looks them up again. */
-const POOLS_MAX = 1024;
-
-interface Question {
+interface Question extends FarHandle {
   readonly id: number;
-  /** The pool's id. */
-  readonly pool: number;
-  readonly oid: Uint8Array;
-  readonly index: number;
 }
 
 interface Answer {
@@ -39,14 +32,11 @@ interface Answer {
 
 /** Answers the threads that have the other ends of its ports. */
 export class FetchServer {
-  readonly #store: Store;
-  readonly #fetcher: PageFetcher;
+  readonly #service: FetchService;
   readonly #ports = new Set<MessagePort>();
-  readonly #pools = new Map<number, ClientPool>();
 
   constructor(store: Store, fetcher: PageFetcher) {
-    this.#store = store;
-    this.#fetcher = fetcher;
+    this.#service = new FetchService(store, fetcher);
   }
 
   /** A port for the PortFetcher of another thread of this process, to be transferred there. */
@@ -66,11 +56,9 @@ export class FetchServer {
   }
 
   async #answer(port: MessagePort, question: Question): Promise<void> {
-    const { id, oid, index } = question;
+    const { id } = question;
     try {
-      const pool = this.#poolOf(question.pool);
-      // Without one, whoever asks the store again is told what became of it.
-      const found = pool === undefined ? 'local' : await this.#fetcher.fetch(pool, Oid.fromBytes(oid), index);
+      const found = await this.#service.fetch(question);
       // A copy of its own: a view would take all that it is a view of with it.
       const page = found === 'local' ? found : new Uint8Array(found);
       const answer: Answer = { id, page };
@@ -79,16 +67,6 @@ export class FetchServer {
       const answer: Answer = { id, error: sentError(error) };
       port.postMessage(answer);
     }
-  }
-
-  #poolOf(number: number): ClientPool | undefined {
-    const known = this.#pools.get(number);
-    if (known !== undefined) return known;
-    const pool = poolOfNumber(this.#store, number);
-    if (pool === undefined) return undefined;
-    if (this.#pools.size === POOLS_MAX) this.#pools.clear();
-    this.#pools.set(number, pool);
-    return pool;
   }
 }
 
