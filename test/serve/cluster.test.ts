@@ -1,65 +1,29 @@
 // Clusters of daemons, as real processes: pages of exports are with peers, survive one that is killed, and move when one
 // leaves.
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { connect } from 'node:tls';
 import { expect, test } from 'vitest';
 import { Client } from '../nbd/client.ts';
-import { ask, Cluster, metric, type Node, type NodeChanges, peersOf, statesOf, until } from './cluster.ts';
+import {
+  ask,
+  borrower,
+  Cluster,
+  everybodyUp,
+  expectAll,
+  fill,
+  lender,
+  metric,
+  type Node,
+  type NodeChanges,
+  peersOf,
+  statesOf,
+  until,
+} from './cluster.ts';
 import { cleanEnvironment, MAIN, newStoreName, start, writeSettings } from './running.ts';
 
 const MiB = 2 ** 20;
-const REQUEST_BYTES = 64 * 1024;
-/** Times that a write is tried again while the store waits for pages to be sent. */
-const WRITES_MAX = 3000;
 const MINUTES_MS = 300_000;
-
-/** It takes pages of others, and has no exports. */
-const lender: NodeChanges = {
-  store: { memory: '48 MiB' },
-  ramster: { lendBytes: '40 MiB', capBytes: '40 MiB' },
-};
-
-/** Its store is half as large as what is written to it. */
-const borrower = (kind: 'ram' | 'swap', more: Partial<NodeChanges> = {}): NodeChanges => ({
-  store: { memory: '12 MiB' },
-  exports: [{ name: 'small', kind, size: 20 * MiB }],
-  ...more,
-});
-
-/** Writes all of an export with bytes that do not compress; a store that is full for the moment is tried again. */
-async function fill(client: Client): Promise<Buffer> {
-  const data = randomBytes(client.size);
-  for (let at = 0; at < data.length; at += REQUEST_BYTES) {
-    const part = data.subarray(at, at + REQUEST_BYTES);
-    let tries = 0;
-    await until(
-      'a write',
-      () => client.write(at, part),
-      (error) => error === 0 || ++tries > WRITES_MAX,
-    );
-    expect(tries).toBeLessThanOrEqual(WRITES_MAX);
-  }
-  return data;
-}
-
-async function expectAll(client: Client, data: Buffer): Promise<void> {
-  for (let at = 0; at < data.length; at += REQUEST_BYTES) {
-    const read = await client.read(at, REQUEST_BYTES);
-    if (!read.equals(data.subarray(at, at + REQUEST_BYTES))) expect.fail(`other bytes at ${at}`);
-  }
-}
-
-async function everybodyUp(...nodes: Node[]): Promise<void> {
-  for (const node of nodes) {
-    await until(
-      `${node.name}: peers`,
-      () => peersOf(node),
-      ({ peers }) => peers.length > 0 && peers.every(({ state }) => state === 'up'),
-    );
-  }
-}
 
 /** What `tmem peers` prints. */
 function peersCommand({ http }: Node, ...more: string[]): string {

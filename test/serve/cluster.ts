@@ -1,16 +1,20 @@
 // Nodes of a cluster as processes of `tmem serve`, for as long as a test runs.
 
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import fs from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
 import type { PeersPage } from '../../src/serve/index.ts';
+import type { Client } from '../nbd/client.ts';
 import { type Authority, makeAuthority } from '../ramster/certificates.ts';
 import { newFolder, type Running, serving } from './running.ts';
 
 /** Often beside anything that is waited for. */
 const LOOK_MS = 50;
+const MiB = 2 ** 20;
+const REQUEST_BYTES = 64 * 1024;
 /** Longer than anything takes on a machine that is busy with other things. */
 const WAIT_MAX_MS = 60_000;
 
@@ -143,5 +147,49 @@ export async function until<Value>(
     if (isSo(value)) return value;
     if (performance.now() > endMs) throw new Error(`${what}: still ${JSON.stringify(value)}`);
     await delay(LOOK_MS);
+  }
+}
+
+/** It takes pages of others, and has no exports. */
+export const lender: NodeChanges = {
+  store: { memory: '48 MiB' },
+  ramster: { lendBytes: '40 MiB', capBytes: '40 MiB' },
+};
+
+/** Its store is half as large as what is written to it. */
+export const borrower = (kind: 'ram' | 'swap', more: Partial<NodeChanges> = {}): NodeChanges => ({
+  store: { memory: '12 MiB' },
+  exports: [{ name: 'small', kind, size: 20 * MiB }],
+  ...more,
+});
+
+/** Writes all of an export with bytes that do not compress; a store that is full for the moment is tried again. */
+export async function fill(client: Client): Promise<Buffer> {
+  const data = randomBytes(client.size);
+  for (let at = 0; at < data.length; at += REQUEST_BYTES) {
+    const part = data.subarray(at, at + REQUEST_BYTES);
+    await until(
+      'a write',
+      () => client.write(at, part),
+      (error) => error === 0,
+    );
+  }
+  return data;
+}
+
+export async function expectAll(client: Client, data: Buffer): Promise<void> {
+  for (let at = 0; at < data.length; at += REQUEST_BYTES) {
+    const read = await client.read(at, REQUEST_BYTES);
+    if (!read.equals(data.subarray(at, at + REQUEST_BYTES))) expect.fail(`other bytes at ${at}`);
+  }
+}
+
+export async function everybodyUp(...nodes: Node[]): Promise<void> {
+  for (const node of nodes) {
+    await until(
+      `${node.name}: peers`,
+      () => peersOf(node),
+      ({ peers }) => peers.length > 0 && peers.every(({ state }) => state === 'up'),
+    );
   }
 }

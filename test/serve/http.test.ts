@@ -123,6 +123,8 @@ test.each([
   ['/metrics/', 'GET', 404],
   ['/metrics', 'POST', 405],
   ['/healthz', 'DELETE', 405],
+  ['/peers', 'GET', 404],
+  ['/peers', 'PUT', 405],
   ['/metrics', 'HEAD', 200],
 ])('%s by %s is %i', async (target, method, expected) => {
   const { ask } = await newDaemon();

@@ -60,3 +60,28 @@ test('events of the server and the store have their lines, until nobody wants th
     '<3>moving cold pages to files failed: damaged',
   ]);
 });
+
+test('events of the cluster have their lines, and neither nodes nor lost pages fill the log', () => {
+  const { log, lines } = newLog(true);
+  const stop = logEvents(log);
+  publish('tmem:ramster:peer', () => ({ name: 'b', state: 'up', problem: undefined }));
+  publish('tmem:ramster:peer', () => ({ name: 'b', state: 'suspect', problem: undefined }));
+  publish('tmem:ramster:peer', () => ({ name: 'b', state: 'down', problem: 'connect ECONNREFUSED' }));
+  publish('tmem:ramster:refused', () => ({ peer: '', reason: 'there is no certificate' }));
+  publish('tmem:ramster:lease-ended', () => ({ owner: 'c' }));
+  publish('tmem:ramster:lost', () => ({ client: 'nbd:vm1', pool: 'area-0', oid: '00', index: 7 }));
+  expect(lines()).toEqual([
+    '<5>peer b is up',
+    '<5>peer b is late',
+    '<4>peer b is down: connect ECONNREFUSED',
+    '<4>refused as a node: somebody: there is no certificate',
+    '<4>node c was silent for longer than its lease: its pages were dropped',
+    '<3>no peer has page 7 of object 00 of nbd:vm1/area-0 any more: it is lost',
+  ]);
+  for (let index = 0; index < 1000; index++) {
+    publish('tmem:ramster:lost', () => ({ client: 'c', pool: 'p', oid: '00', index }));
+    publish('tmem:ramster:refused', () => ({ peer: 'x', reason: 'expired' }));
+  }
+  expect(lines()).toHaveLength(400);
+  stop();
+});
