@@ -68,7 +68,7 @@ export class Holder implements SessionHost {
       this.#options.refused(channel.peerAddress, `more than ${SESSIONS_MAX} sessions`);
       return;
     }
-    const session = new Session(this, channel, this.#options.clock.now);
+    const session = new Session(this, channel, this.#options.clock);
     this.#sessions.add(session);
     session.start();
   }

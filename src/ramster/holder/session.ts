@@ -4,6 +4,7 @@
  */
 
 import type { PoolKind } from '../../zcache/index.ts';
+import type { Clock } from '../clock.ts';
 import { type ForeignPages, LIST_OVER, type Owner } from '../local/foreign-pages.ts';
 import type { NodeStatus } from '../membership/membership.ts';
 import { memoryNumber } from '../place.ts';
@@ -50,16 +51,16 @@ export interface SessionHost {
 export class Session {
   readonly channel: Channel;
   readonly #host: SessionHost;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #owner: Owner | undefined;
   #hello: Hello | undefined;
   #heardMs: number;
 
-  constructor(host: SessionHost, channel: Channel, now: () => number) {
+  constructor(host: SessionHost, channel: Channel, clock: Clock) {
     this.#host = host;
     this.channel = channel;
-    this.#now = now;
-    this.#heardMs = now();
+    this.#clock = clock;
+    this.#heardMs = clock.now();
   }
 
   /** Begins to answer. */
@@ -82,11 +83,11 @@ export class Session {
 
   /** Milliseconds since anything was heard. */
   get silentMs(): number {
-    return this.#now() - this.#heardMs;
+    return this.#clock.now() - this.#heardMs;
   }
 
   #onFrame(bytes: Uint8Array): void {
-    this.#heardMs = this.#now();
+    this.#heardMs = this.#clock.now();
     try {
       const frame = decodeFrame(bytes);
       if (frame.isReply) throw new Error('it answers where it should ask');
