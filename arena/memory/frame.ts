@@ -2,7 +2,7 @@
 //
 // Table: 8 bytes a frame.
 //   word 0   bits 0-3 kind | bits 4-13 of the kind's owner (zv: first block, slabs: class) | bits 16-31 client
-//   word 1   use stamp (H_CLOCK when the frame was last used); of a raw frame the address of its cell, which has the stamp
+//   word 1   use stamp (H_CLOCK when the frame was last used); of a raw frame the address of its cell, which has that
 //
 // Which ones are free: memory/free-frames.ts. The entry says who owns a frame; bitmap, summaries and counts can be
 // rebuilt from the entries.

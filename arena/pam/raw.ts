@@ -73,7 +73,10 @@ export function rawAlloc(client: u32, ephemeral: bool, pool: u32): usize {
   return cell;
 }
 
-/** Stamps a cell, and puts an ephemeral one on its pool's age list; the caller has described it and may publish it afterwards. */
+/**
+ * Stamps a cell, and puts an ephemeral one on its pool's age list; the caller has described it and may publish it
+ * afterwards.
+ */
 export function rawQueue(cell: usize): void {
   rawTouch(cell);
   if (!isEphemeral(cell)) return;

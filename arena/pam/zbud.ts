@@ -19,7 +19,6 @@ import {
   frameAddress,
   frameEntry,
   frameGive,
-  frameIs,
   frameOf,
   frameSetKind,
   frameStamp,
@@ -36,7 +35,7 @@ import {
   ZBUD_LISTS_BYTES,
 } from '../memory/layout';
 import { lock, unlock, zbudLock } from '../memory/lock';
-import { DESCRIPTOR_BYTES, storedBytes } from './descriptor';
+import { storedBytes } from './descriptor';
 
 export const CHUNK_BYTES: u32 = 64;
 /** Chunks for buddies: the first of the frame's 64 is the header. */
@@ -229,16 +228,6 @@ export function zbudReclaimEnd(frame: u32): bool {
 /** Whether a buddy is there (reclaim asks, between Begin and End). */
 export function zbudHas(frame: u32, descriptor: usize): bool {
   return load<u8>(frameAddress(frame) + ((descriptor & 4095) == ZBUD_RIGHT ? F_RIGHT : F_LEFT)) != 0;
-}
-
-/** Copies a buddy's descriptor to `out` (16 bytes) if the frame is of this kind and client and has it; whether it has. */
-export function zbudPage(frame: u32, kind: u32, client: u32, descriptor: usize, out: usize): bool {
-  const guard = zbudLock(client);
-  lock(guard);
-  const there = frameIs(frame, kind, client) && zbudHas(frame, descriptor);
-  if (there) memory.copy(out, descriptor, DESCRIPTOR_BYTES);
-  unlock(guard);
-  return there;
 }
 
 function count(client: u32, lists: usize, bytes: u32): void {

@@ -56,8 +56,8 @@ export function zvFormat(heap: usize, client: u32, kind: u32): void {
 /**
  * Room for a page of `stored` bytes (1 to 4096). Returns the address of its descriptor, 0 when there is no frame
  * for it (frameTakeFailure says why). Word 0 holds the stored bytes, the object is 0; zvDescribe and then
- * describeObject fill in the rest. Above ZV_ALONE_MAX bytes a block may need two adjacent frames, and is refused when the
- * two it could have are not; keep such a page in a raw frame then.
+ * describeObject fill in the rest. Above ZV_ALONE_MAX bytes a block may need two adjacent frames, and is refused when
+ * the two it could have are not; keep such a page in a raw frame then.
  */
 export function zvAlloc(heap: usize, stored: u32): usize {
   must(stored >= 1 && stored <= PAGE_SIZE, 703);

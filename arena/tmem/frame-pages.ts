@@ -1,9 +1,9 @@
-// The pages of a frame: their handles, found bottom up as reclaim finds them (reclaim.ts), for those who move pages that
-// were not used lately to other machines. Nothing is taken out, and everything may change right after.
+// The pages of a frame: their handles, found bottom up as reclaim finds them (reclaim.ts), for those who move pages
+// that were not used lately to other machines. Nothing is taken out, and everything may change right after.
 //
 //   results (slot + S_OUT), 32 bytes a page:   0 pool, by its name in the first arena | 4 index | 8 oid (24)
 
-import { clientAddress, frameEntry, frameOf } from '../memory/frame';
+import { clientAddress, frameEntry, frameIs, frameOf } from '../memory/frame';
 import {
   C_ZV_HEAPS,
   H_LAST_FRAME,
@@ -17,12 +17,12 @@ import {
   S_OUT,
   S_VICTIM,
 } from '../memory/layout';
-import { lock, unlock } from '../memory/lock';
+import { lock, unlock, zbudLock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { TAG_RAW, TAG_ZBUD, wordOf, zvWord } from '../memory/word';
-import { CODEC_REMOTE, codecOf, indexOf, objectOf } from '../pam/descriptor';
+import { CODEC_REMOTE, DESCRIPTOR_BYTES, codecOf, indexOf, objectOf } from '../pam/descriptor';
 import { rawPage } from '../pam/raw';
-import { ZBUD_LEFT, ZBUD_RIGHT, zbudPage } from '../pam/zbud';
+import { ZBUD_LEFT, ZBUD_RIGHT, zbudHas } from '../pam/zbud';
 import { zvNextPage } from '../pam/zv';
 import { OBJECT_LIVE, O_ROOT, objectPlace, placeState } from './object';
 import { hostNameOf } from './pool';
@@ -69,7 +69,12 @@ function zbudPages(frame: u32, kind: u32, client: u32): void {
   const copy = slotAddress() + S_VICTIM;
   for (let side = 0; side < 2; side++) {
     const descriptor: usize = (<usize>frame << 12) + (side == 0 ? ZBUD_LEFT : ZBUD_RIGHT);
-    if (zbudPage(frame, kind, client, descriptor, copy)) addIfThere(copy, wordOf(TAG_ZBUD, descriptor));
+    const guard = zbudLock(client);
+    lock(guard);
+    const isThere = frameIs(frame, kind, client) && zbudHas(frame, descriptor);
+    if (isThere) memory.copy(copy, descriptor, DESCRIPTOR_BYTES);
+    unlock(guard);
+    if (isThere) addIfThere(copy, wordOf(TAG_ZBUD, descriptor));
   }
 }
 

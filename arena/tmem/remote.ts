@@ -111,9 +111,9 @@ export function sendAway(index: u32, word: u32, version: u32, length: u32, sum: 
 }
 
 /**
- * Puts stored bytes that come from elsewhere in the place of the record that `word` and `version` say is there. They are
- * decoded first: DAMAGED when they are not the page with this length and checksum. Else as sendAway. Frozen stores take
- * nothing.
+ * Puts stored bytes that come from elsewhere in the place of the record that `word` and `version` say is there. They
+ * are decoded first: DAMAGED when they are not the page with this length and checksum. Else as sendAway. Frozen stores
+ * take nothing.
  */
 export function bringHome(
   index: u32,

@@ -1,9 +1,9 @@
 /**
- * The pages of a pool as those see them who move pages between machines: stored bytes go out as they are, a record takes
- * their place, and stored bytes come home into its place (arena/tmem/remote.ts).
+ * The pages of a pool as those see them who move pages between machines: stored bytes go out as they are, a record
+ * takes their place, and stored bytes come home into its place (arena/tmem/remote.ts).
  *
- * Every change asks for the token of a look: if anything happened to the handle since, nothing is done and the answer is
- * 'gone'. A put, flush or destroy never waits for anybody: it takes the record out and leaves it with the orphans.
+ * Every change asks for the token of a look: if anything happened to the handle since, nothing is done and the answer
+ * is 'gone'. A put, flush or destroy never waits for anybody: it takes the record out and leaves it with the orphans.
  */
 
 import type { Arena } from '../arena/index.ts';
@@ -90,8 +90,8 @@ export class RemotePages {
   }
 
   /**
-   * Puts a record (1 to 60 bytes) in the place of what a look found: a page that is elsewhere by now, or another record.
-   * Whatever the old record named is the caller's.
+   * Puts a record (1 to 60 bytes) in the place of what a look found: a page that is elsewhere by now, or another
+   * record. Whatever the old record named is the caller's.
    */
   sendAway(
     oid: Oid,
@@ -111,7 +111,8 @@ export class RemotePages {
   }
 
   /**
-   * Puts a page in the place of the record that a look found. It is decoded and checked first; a frozen store takes none.
+   * Puts a page in the place of the record that a look found. It is decoded and checked first; a frozen store takes
+   * none.
    *
    * @returns 'damaged' if the bytes are not the page that the record stands for
    */
@@ -157,8 +158,8 @@ export class RemotePages {
   }
 
   /**
-   * A step of a walk over the records: those among the next 64 handles at most, so there may be none before the end, too.
-   * `next` undefined: that was the last step.
+   * A step of a walk over the records: those among the next 64 handles at most, so there may be none before the end,
+   * too. `next` undefined: that was the last step.
    */
   walkStep(cursor: WalkCursor | undefined): { records: FoundRecord[]; next: WalkCursor | undefined } {
     this.#arenas.check();

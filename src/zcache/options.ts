@@ -37,8 +37,8 @@ const poolSchema = v.object({
   /** Ephemeral pages may vanish at any time; persistent ones stay until they are flushed. */
   kind: choice(['ephemeral', 'persistent']),
   /**
-   * 'none': pages are kept as they are, in zv blocks of just their size (above 4080 bytes in a frame); for bytes that are
-   * compressed or encrypted already. What the store refuses as badly compressible does not concern such a pool.
+   * 'none': pages are kept as they are, in zv blocks of just their size (above 4080 bytes in a frame); for bytes that
+   * are compressed or encrypted already. What the store refuses as badly compressible does not concern such a pool.
    */
   codec: v.optional(choice(['lz4', 'lzo', 'none'])),
   /** Where pages live; 'raw' keeps each uncompressed in a frame of its own (a hot level). */

@@ -1,6 +1,6 @@
 /**
- * The asynchronous face of pages that are with peers. A front end that may wait is given one (src/ramster has it): when a
- * local call says that a page is away (TMEM_ERR_REMOTE), the front end asks for it here and tries again.
+ * The asynchronous face of pages that are with peers. A front end that may wait is given one (src/ramster has it): when
+ * a local call says that a page is away (TMEM_ERR_REMOTE), the front end asks for it here and tries again.
  */
 
 import { type Oid, TmemError } from '../tmem/index.ts';
@@ -10,9 +10,9 @@ export interface PageFetcher {
   /**
    * Brings a page home.
    *
-   * Resolves to 'local' when the handle holds no remote page any more: it is here, or was an ephemeral one that is gone;
-   * ask the store again. When there is no room here, the page itself is the answer, as it was at some moment after the
-   * call, and stays where it was.
+   * Resolves to 'local' when the handle holds no remote page any more: it is here, or was an ephemeral one that is
+   * gone; ask the store again. When there is no room here, the page itself is the answer, as it was at some moment
+   * after the call, and stays where it was.
    *
    * It ends in bounded time, and needs nothing that its callers hold: a front end may ask under a lock of its own.
    *

@@ -3,11 +3,11 @@
  *
  *   'ramster/' owner's name '/' owner's memory in 8 hex digits
  *
- * and has a pool for each of the owner's pools, named by its number in hex (held-pages.ts). So no owner reaches another's
- * pages, what is held is found again with a named store, and all of an owner goes in one step.
+ * and has a pool for each of the owner's pools, named by its number in hex (held-pages.ts). So no owner reaches
+ * another's pages, what is held is found again with a named store, and all of an owner goes in one step.
  *
- * Rule: nothing of the store's own gives way to what is held for others. They get what is free, and their ephemeral pages
- * are the first to go.
+ * Rule: nothing of the store's own gives way to what is held for others. They get what is free, and their ephemeral
+ * pages are the first to go.
  */
 
 import { CLUSTER_CLIENT, type Pool, type PoolKind, type Store, TmemError } from '../../zcache/index.ts';

@@ -1,8 +1,8 @@
 /**
- * Where a list of an owner's pages goes on, as the bytes that travel: it names a place in the order of pools and pages, so
- * it is good as long as the pages are, also after a restart of either side.
+ * Where a list of an owner's pages goes on, as the bytes that travel: it names a place in the order of pools and pages,
+ * so it is good as long as the pages are, also after a restart of either side.
  *
- *   0 u32 pool | 4 u8 arena | 5 u8 root slot | 6 u8 flags (1: in the middle of the pool, 2: more of the object) | 7 zero
+ *   0 u32 pool | 4 u8 arena | 5 u8 root slot | 6 u8 flags (1: within the pool, 2: more of the object) | 7 zero
  *   8 u32 key | 12 u64 high part of the id | 20 u32 next index
  */
 

@@ -1,9 +1,9 @@
 /**
  * Pages held for peers. The store has one implementation (arena-foreign.ts), the simulator another.
  *
- * A foreign pool is made by the first put for (owner, the owner's pool) and has the kind of that put. Ephemeral pages may
- * be evicted at any time, persistent ones stay until they are freed. The bytes are the owner's: they are kept as they came
- * and never looked into. Every call is synchronous.
+ * A foreign pool is made by the first put for (owner, the owner's pool) and has the kind of that put. Ephemeral pages
+ * may be evicted at any time, persistent ones stay until they are freed. The bytes are the owner's: they are kept as
+ * they came and never looked into. Every call is synchronous.
  */
 
 import type { PoolKind } from '../../zcache/index.ts';
@@ -36,8 +36,8 @@ export interface ForeignPages {
   /** `memoryNumber` of the memory the pages lie in. */
   readonly memory: number;
   /**
-   * Keeps 1 to 4096 bytes. 'kind': the pool has the other kind. 'full': no room, or the owner's cap is reached; whatever
-   * was there under this id is as it was.
+   * Keeps 1 to 4096 bytes. 'kind': the pool has the other kind. 'full': no room, or the owner's cap is reached;
+   * whatever was there under this id is as it was.
    */
   put(owner: Owner, pool: number, kind: PoolKind, id: PageId, bytes: Uint8Array): 'stored' | 'full' | 'kind';
   /** The bytes; undefined = a miss. `free`: the page goes. */

@@ -1,9 +1,9 @@
 /**
- * The node's own pages, as RAMster sees them: what may be sent away, what is away, and how it changes. The store has one
- * implementation (arena-pages.ts), the simulator another.
+ * The node's own pages, as RAMster sees them: what may be sent away, what is away, and how it changes. The store has
+ * one implementation (arena-pages.ts), the simulator another.
  *
- * Every call is synchronous. Every change asks for the look it is based on: if anything happened to the handle since, it
- * does nothing and says 'gone' (arena/tmem/remote.ts).
+ * Every call is synchronous. Every change asks for the look it is based on: if anything happened to the handle since,
+ * it does nothing and says 'gone' (arena/tmem/remote.ts).
  */
 
 import type { Look, Oid, PoolKind, StoredCodec } from '../../zcache/index.ts';
@@ -67,11 +67,15 @@ export interface LocalPages {
   forget(page: PageRef, found: RemoteLook): boolean;
   /** Takes up to `most` records that left the index in any other way. */
   takeOrphans(most: number): Uint8Array[];
-  /** Records ever that there was no room for among the orphans (any number that changes with them): sweeps find those. */
+  /**
+   * Records ever that there was no room for among the orphans (any number that changes with them): sweeps find those.
+   */
   readonly orphansLost: number;
   /** Takes the pools (as in `PageRef`) that were destroyed since the last call, as far as they were noticed. */
   takeDestroyedPools(): number[];
-  /** Up to `most` pages of a kind that may be sent, roughly the least recently used first; no records, no tiny pages. */
+  /**
+   * Up to `most` pages of a kind that may be sent, roughly the least recently used first; no records, no tiny pages.
+   */
   coldest(kind: PoolKind, most: number): PageRef[];
   /** The records after `cursor` (undefined: from the start); about `most`. Tolerates changes in between. */
   records(cursor: unknown, most: number): RecordBatch;

@@ -4,8 +4,8 @@
  *
  *   0 "tmid" | 4 u32 version | 8 u32 incarnation | 12 zero | 16 id of the store (16) | 32 memory (16) | 48 key (32)
  *
- * Rule: an incarnation is used by one start only. The page with the next one is published in one step before anything is
- * sent under it; a process that ends before that leaves the older page, which nobody uses again.
+ * Rule: an incarnation is used by one start only. The page with the next one is published in one step before anything
+ * is sent under it; a process that ends before that leaves the older page, which nobody uses again.
  *
  * The id of the store tells a copy: one that was restored elsewhere is another memory, or two nodes would give the same
  * page ids to different pages.
@@ -91,8 +91,8 @@ function encode({ memory, incarnation, key }: Identity, storeId: Uint8Array): Ui
 function damaged(what: string, cause?: unknown): TmemError {
   return new TmemError(
     'TMEM_ERR_DAMAGED',
-    `the identity of the node in this store is damaged (${what}); pages that are with peers cannot be read without it: ` +
-      `remove the client '${CLUSTER_CLIENT}' to go on as a new node`,
+    `the identity of the node in this store is damaged (${what}); pages that are with peers cannot be read without ` +
+      `it: remove the client '${CLUSTER_CLIENT}' to go on as a new node`,
     cause === undefined ? undefined : { cause },
   );
 }

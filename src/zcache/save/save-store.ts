@@ -32,10 +32,11 @@ export interface SaveResult {
 /**
  * Saves a store to a file of mode 0600, which appears, or replaces an older one, only when it is complete.
  *
- * Persistent pages that are with peers cannot be saved: bring them home first (drain the node). Ephemeral ones are left out.
+ * Persistent pages that are with peers cannot be saved: bring them home first (drain the node). Ephemeral ones that are
+ * away are left out.
  *
- * @throws TmemError TMEM_ERR_REMOTE naming how many persistent pages are with peers; TMEM_ERR_SAVED_FILE when something else than a file has that path, TMEM_ERR_DAMAGED when a page
- *   cannot be read; errors of the file system
+ * @throws TmemError TMEM_ERR_REMOTE naming how many persistent pages are with peers; TMEM_ERR_SAVED_FILE when something
+ *   else than a file has that path; TMEM_ERR_DAMAGED when a page cannot be read; errors of the file system
  */
 export async function saveStore(store: Store, path: string, options: SaveOptions = {}): Promise<SaveResult> {
   const file = await FileReplacement.begin(path);
