@@ -20,7 +20,7 @@ import {
 import { lock, unlock, zbudLock } from '../memory/lock';
 import { slotAddress } from '../memory/slot';
 import { TAG_RAW, TAG_ZBUD, wordOf, zvWord } from '../memory/word';
-import { CODEC_REMOTE, DESCRIPTOR_BYTES, codecOf, indexOf, objectOf } from '../pam/descriptor';
+import { CODEC_REMOTE, DESCRIPTOR_BYTES, codecOf, indexOf, objectOf, storedBytes } from '../pam/descriptor';
 import { rawPage } from '../pam/raw';
 import { ZBUD_LEFT, ZBUD_RIGHT, zbudHas } from '../pam/zbud';
 import { zvNextPage } from '../pam/zv';
@@ -33,9 +33,12 @@ const PAGE_BYTES: usize = 32;
 /** Pages that begin in one frame: the smallest block has 24 bytes. */
 const PAGES_MAX: u32 = 171;
 
+/** A record takes about 80 bytes: what is hardly larger frees nothing worth the way. */
+const WORTH_BYTES_MIN: u32 = 256;
+
 let found: u32 = 0;
 
-/** Lists the pages that begin in a frame, but for records of remote ones; how many. */
+/** Lists the pages that begin in a frame, but for records of remote ones and small ones; how many. */
 export function framePages(frame: u32): u32 {
   found = 0;
   if (frame >= load<u32>(H_LAST_FRAME)) return 0;
@@ -86,7 +89,7 @@ function rawPages(frame: u32, kind: u32, client: u32): void {
 
 /** Adds the page of a descriptor if a slot of a live object names `word`. */
 function addIfThere(descriptor: usize, word: u32): void {
-  if (codecOf(descriptor) == CODEC_REMOTE) return;
+  if (codecOf(descriptor) == CODEC_REMOTE || storedBytes(descriptor) < WORTH_BYTES_MIN) return;
   const object = objectOf(descriptor);
   const index = indexOf(descriptor);
   const stripe = lockObject(object);

@@ -74,7 +74,8 @@ export interface LocalPages {
   /** Takes the pools (as in `PageRef`) that were destroyed since the last call, as far as they were noticed. */
   takeDestroyedPools(): number[];
   /**
-   * Up to `most` pages of a kind that may be sent, roughly the least recently used first; no records, no tiny pages.
+   * Up to `most` pages of a kind that may be sent, roughly the least recently used first; no records, and nothing
+   * small.
    */
   coldest(kind: PoolKind, most: number): PageRef[];
   /** The records after `cursor` (undefined: from the start); about `most`. Tolerates changes in between. */
