@@ -130,6 +130,8 @@ export class RamsterNode {
       ...{ self, clock, settings, foreign, status },
       refused: events.refused,
       leaseEnded: events.leaseEnded,
+      isDraining: () => this.#draining,
+      looked: () => this.#foreign(),
     });
     const stores = new RemoteStores(this.#links, options.engines ?? []);
     const statistics = this.#statistics;

@@ -26,10 +26,13 @@ export interface HolderOptions {
   readonly settings: NodeSettings;
   readonly foreign: ForeignPages;
   readonly status: () => NodeStatus;
+  readonly isDraining: () => boolean;
   /** Somebody was not let in. */
   readonly refused: (peer: string, reason: string) => void;
   /** Pages of an owner were dropped: its lease was over. */
   readonly leaseEnded: (owner: Owner) => void;
+  /** Called every suspectMs: what is held may be counted. */
+  readonly looked: () => void;
 }
 
 export class Holder implements SessionHost {
@@ -99,6 +102,10 @@ export class Holder implements SessionHost {
     return this.#options.status();
   }
 
+  isDraining(): boolean {
+    return this.#options.isDraining();
+  }
+
   heard(owner: Owner): void {
     this.#leases.renew(owner);
   }
@@ -141,13 +148,14 @@ export class Holder implements SessionHost {
   }
 
   readonly #look = (): void => {
-    const { clock, settings, foreign, leaseEnded } = this.#options;
+    const { clock, settings, foreign, leaseEnded, looked } = this.#options;
     this.#timer = clock.after(settings.suspectMs, this.#look);
     for (const session of this.#sessions) {
       const limitMs = session.owner === undefined ? HELLO_MS : 2 * settings.downMs;
       if (session.silentMs > limitMs) session.channel.close('it is silent');
     }
     try {
+      looked();
       this.#leases.keep(foreign.owners());
     } catch {
       // The store is busy, or being closed: there is another look.

@@ -22,8 +22,12 @@ import { Sweep } from './sweep.ts';
 const ORPHANS_MOST = 512;
 /** Pages repaired at a time. */
 const REPAIRS_UNDER_WAY_MAX = 16;
-/** Between surveys that found work which could not be finished. */
+/**
+ * Between surveys that found work which could not be finished: at least so long, and so many times as long as the walk
+ * through all records took.
+ */
 const AGAIN_MS = 2000;
+const AGAIN_WALKS = 10;
 /** Steps of a drain: pages brought home before it is looked at what is left. */
 const DRAIN_STEP_PAGES = 4096;
 const DRAIN_PAUSE_MS = 100;
@@ -51,6 +55,8 @@ export class Owner {
   #sweepAtMs: number;
   #copies: ReadonlyMap<number, number> = new Map();
   #counted = Promise.withResolvers<void>();
+  /** How long the last walk took. */
+  #walkMs = 0;
   #orphansLost = 0;
   #surveying = false;
   #draining = false;
@@ -97,6 +103,10 @@ export class Owner {
     this.#surveyAtMs = Math.min(this.#surveyAtMs, this.#options.clock.now() + delayMs);
   }
 
+  #surveyAgain(alsoSweep: boolean): void {
+    this.surveyWithin(Math.max(AGAIN_MS, AGAIN_WALKS * this.#walkMs), alsoSweep);
+  }
+
   /** Copies at each node by its number, as the last survey found. */
   get copies(): ReadonlyMap<number, number> {
     return this.#copies;
@@ -139,7 +149,7 @@ export class Owner {
     this.#takeOrphans();
     this.#takeDestroyedPools();
     releases.step();
-    if (releases.takeDropped()) this.surveyWithin(AGAIN_MS, true);
+    if (releases.takeDropped()) this.#surveyAgain(true);
     if (!this.#draining) this.#remotify.step();
     if (!this.#surveying && clock.now() >= this.#surveyAtMs) {
       this.#surveying = true;
@@ -181,16 +191,13 @@ export class Owner {
     }
     if (local.orphansLost === this.#orphansLost) return;
     this.#orphansLost = local.orphansLost;
-    this.surveyWithin(AGAIN_MS, true);
+    this.#surveyAgain(true);
   }
 
   #takeDestroyedPools(): void {
     const { local, statistics, stores } = this.#options;
     for (const pool of local.takeDestroyedPools()) {
-      this.surveyWithin(
-        AGAIN_MS,
-        stores.holding().some(({ state }) => state !== 'up'),
-      );
+      this.#surveyAgain(stores.holding().some(({ state }) => state !== 'up'));
       for (const store of stores.holding()) {
         if (store.state !== 'up') continue;
         store.destroyPool(pool).then(
@@ -199,7 +206,7 @@ export class Owner {
           },
           () => {
             statistics.remote_object_flushes_failed++;
-            this.surveyWithin(AGAIN_MS, true);
+            this.#surveyAgain(true);
           },
         );
       }
@@ -215,6 +222,7 @@ export class Owner {
     try {
       found = await survey(this.#options);
       if (this.#stopped) return;
+      this.#walkMs = clock.now() - found.beganMs;
       this.#takeOrphans();
       away.end(found.persistent);
       statistics.replicas_short = found.shortPages;
@@ -225,10 +233,10 @@ export class Owner {
       this.#counted = Promise.withResolvers();
       const isWhole = await this.#repairAll(found);
       const isSwept = !isSweep || (await this.#sweepAll(found));
-      if (!isWhole || !isSwept) this.surveyWithin(AGAIN_MS, !isSwept);
+      if (!isWhole || !isSwept) this.#surveyAgain(!isSwept);
     } catch {
       // The store was busy, or is being closed; nothing is lost by looking later.
-      this.surveyWithin(AGAIN_MS, isSweep);
+      this.#surveyAgain(isSweep);
     } finally {
       found?.end();
     }

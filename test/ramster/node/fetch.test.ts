@@ -267,9 +267,15 @@ describe('when every copy is lost', () => {
   });
 });
 
-test('a handle that changes without end ends a get', async () => {
-  const { scene, fetch, send } = made();
+test('a change of another handle in between costs a get nothing but time, and no copy', async () => {
+  const { scene, a, b, fetch, send, freed } = made();
   const page = await send(1);
+  const { bringHome } = scene.local;
   scene.local.bringHome = () => 'gone';
   expect(await scene.until(codeOf(fetch.fetch(page)), 100)).toBe('TMEM_ERR_BUSY');
+  await freed();
+  expect([a.pages.size, b.pages.size]).toEqual([1, 1]);
+  scene.local.bringHome = bringHome;
+  expect(await scene.until(fetch.fetch(page), 100)).toBe('local');
+  expect(scene.local.get(page)).toEqual(contentOf(1));
 });

@@ -212,6 +212,33 @@ describe('an owner', () => {
     owner.stop();
   });
 
+  test('does not walk through its records all the time when something cannot be mended', async () => {
+    const { scene, owner, statistics } = made(2);
+    const steps = 500;
+    let walks = 0;
+    scene.local.records = (cursor) => {
+      const step = (cursor as number | undefined) ?? 0;
+      if (step === 0) walks++;
+      return { pages: [], next: step + 1 < steps ? step + 1 : undefined };
+    };
+    // A walk takes half a second.
+    const slow = {
+      now: () => scene.clock.now(),
+      after: (ms: number, task: () => void) => scene.clock.after(ms || 1, task),
+    };
+    const other = new Owner({ ...scene.parts, clock: slow, holders: () => {} });
+    other.start();
+    owner.stop();
+    // Orphans get lost all the time.
+    let lost = 0;
+    Object.defineProperty(scene.local, 'orphansLost', { get: () => lost++ });
+    await scene.run(60_000);
+    expect(walks).toBeGreaterThan(5);
+    expect(walks).toBeLessThanOrEqual(15);
+    expect(statistics.remote_pers_pages).toBe(0);
+    other.stop();
+  });
+
   test('outlives a store that fails at everything, and goes on when it does not any more', async () => {
     const { scene, owner, send } = made(2);
     await send(1);
