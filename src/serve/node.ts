@@ -5,21 +5,18 @@
  * The packages for NATS and Redis are optional: they are loaded when the settings need them.
  */
 
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import {
   type Drained,
   type Membership,
   type MembershipContext,
-  type NodeCertificates,
   Ramster,
   type RemoteStore,
   systemClock,
 } from '../ramster/index.ts';
 import type { Owner } from '../ramster/local/foreign-pages.ts';
 import { DiskStore } from '../ramster/remote-store/disk-store.ts';
-import { nodeNameOf, tlsContextOf } from '../ramster/transport/identity.ts';
 import { type Store, TmemError } from '../zcache/index.ts';
+import { readNodeCertificates, readNodeFile } from './node-certificates.ts';
 import type { ServeRamster } from './ramster-settings.ts';
 
 /** A remote store that the node itself has opened. */
@@ -80,43 +77,6 @@ export class ClusterNode {
   }
 }
 
-/**
- * Reads certificate, key and authority of a node, and sees that they can be used together and are this node's.
- *
- * @throws TmemError TMEM_ERR_SETTING naming the files
- */
-export function readNodeCertificates(
-  name: string,
-  { certificate, key, authority }: NonNullable<ServeRamster['tls']>,
-): NodeCertificates {
-  const files = {
-    cert: readFile('ramster.tls.certificate', certificate),
-    key: readFile('ramster.tls.key', key),
-    ca: readFile('ramster.tls.authority', authority),
-  };
-  try {
-    tlsContextOf(files);
-  } catch (cause) {
-    const paths = [certificate, key, authority].join(', ');
-    throw new TmemError('TMEM_ERR_SETTING', `ramster.tls: ${paths}: ${(cause as Error).message}`, { cause });
-  }
-  const named = nodeNameOf(new X509Certificate(files.cert));
-  if (named === name) return files;
-  throw new TmemError(
-    'TMEM_ERR_SETTING',
-    `ramster.tls.certificate: ${certificate} is that of node '${named}', and this one is called '${name}'`,
-  );
-}
-
-function readFile(setting: string, path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    const message = `${setting}: cannot be read: ${(cause as Error).message}`;
-    throw new TmemError('TMEM_ERR_SETTING', message, { cause });
-  }
-}
-
 async function natsMembership(
   { cluster }: ServeRamster,
   { servers, user, password, token, tls, address }: NonNullable<ServeRamster['nats']>,
@@ -128,7 +88,7 @@ async function natsMembership(
   );
   const file = (name: keyof NonNullable<typeof tls>): string | undefined => {
     const path = tls?.[name];
-    return path === undefined ? undefined : readFile(`ramster.nats.tls.${name}`, path).toString();
+    return path === undefined ? undefined : readNodeFile(`ramster.nats.tls.${name}`, path).toString();
   };
   const connect = defined({
     ...{ servers, user, pass: password, token },

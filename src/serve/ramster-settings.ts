@@ -1,6 +1,6 @@
 /**
- * Settings of a daemon that is a node of a cluster: those of a node (src/ramster/options.ts), with paths where those have
- * what is in files, and what membership and other stores than peers need.
+ * Settings of a daemon that is a node of a cluster: those of a node (src/ramster/options.ts), with paths where those
+ * have what is in files, and what membership and other stores than peers need.
  */
 
 import * as v from 'valibot';
@@ -36,7 +36,7 @@ const url = (schemes: RegExp, allowed: string) =>
 
 const filesSchema = v.object(
   { certificate: pathSchema, key: pathSchema, authority: pathSchema },
-  "an object such as { certificate: '/etc/tmem/a-cert.pem', key: '/etc/tmem/a-key.pem', authority: '/etc/tmem/ca-cert.pem' }",
+  "an object such as { certificate: '/etc/tmem/a-cert.pem', key: '/etc/tmem/a-key.pem', authority: '/etc/ca.pem' }",
 );
 
 const natsSchema = v.object(

@@ -3,8 +3,8 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { NodeCertificates } from '../ramster/index.ts';
-import { readNodeCertificates } from './node.ts';
+import type { NodeCertificates } from '../ramster/transport/identity.ts';
+import { readNodeCertificates } from './node-certificates.ts';
 import type { ServeSettings } from './settings.ts';
 
 /** Settings that are not exports or certificates, which can change while it runs. */

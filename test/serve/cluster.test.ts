@@ -1,5 +1,5 @@
-// Clusters of daemons, as real processes: pages of exports are with peers, survive one that is killed, and move when one
-// leaves.
+// Clusters of daemons, as real processes: pages of exports are with peers, survive one that is killed, and move when
+// one leaves.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { connect } from 'node:tls';
