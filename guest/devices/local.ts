@@ -6,6 +6,9 @@ import { DEVICE_BYTES, type Device, VIRTIO_NAME, virtioDisk } from './device.ts'
 
 const BLOCK_BYTES = 512;
 
+/** What zram is called in the guest. */
+export const ZRAM_NAME = 'zram0';
+
 export async function openFile(): Promise<Device> {
   const folder = new TemporaryFolder();
   const path = folder.file('disk');
@@ -23,7 +26,7 @@ export async function openFile(): Promise<Device> {
 export async function openZram(): Promise<Device> {
   return {
     qemu: [],
-    guestName: 'zram0',
+    guestName: ZRAM_NAME,
     stats: async () => ({}),
     [Symbol.asyncDispose]: async () => {},
   };

@@ -1,7 +1,8 @@
 // A guest that uses more memory than it has, on one of the devices: the same work on each.
 
-import { DEVICE_BYTES } from '../devices/device.ts';
+import { DEVICE_BYTES, type Device } from '../devices/device.ts';
 import { DEVICES, type DeviceName, programsOf } from '../devices/index.ts';
+import { ZRAM_NAME } from '../devices/local.ts';
 import { runGuest } from '../machine/guest.ts';
 import { GUEST_PROGRAMS, type Program } from '../machine/needs.ts';
 
@@ -41,6 +42,14 @@ export function swapPrograms(device: DeviceName, load: SwapLoad = SWAP_LOAD): Pr
 /** Runs it. @throws Error with the guest's console, when a byte was wrong or it did not come to its end */
 export async function swapOn(name: DeviceName, load: SwapLoad = SWAP_LOAD): Promise<SwapResult> {
   await using device = await DEVICES[name]();
+  return await swapOnDevice(device, load);
+}
+
+/** As swapOn, on a device that is there already. */
+export async function swapOnDevice(
+  device: Pick<Device, 'qemu' | 'guestName' | 'stats'>,
+  load: SwapLoad,
+): Promise<SwapResult> {
   const reports = await runGuest({
     workload: 'swap',
     settings: {
@@ -48,7 +57,7 @@ export async function swapOn(name: DeviceName, load: SwapLoad = SWAP_LOAD): Prom
       programs: load.programs ? 1 : 0,
     },
     memoryMib: load.memoryMib,
-    modules: name === 'zram' ? ['zram'] : ['disk'],
+    modules: device.guestName === ZRAM_NAME ? ['zram'] : ['disk'],
     extras: load.programs ? ['python3'] : [],
     devices: device.qemu,
     seconds: BOUND_SECONDS,

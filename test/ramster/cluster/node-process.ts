@@ -70,7 +70,7 @@ const commands = {
       persistent: client.pool('persistent', { kind: 'persistent' }),
       ephemeral: client.pool('ephemeral', { kind: 'ephemeral' }),
     };
-    ramster = await Ramster.open(store, { ...options.ramster, clients: [CLIENT] });
+    ramster = await Ramster.open(store, { clients: [CLIENT], ...options.ramster });
     return ramster.addresses;
   },
   write: (kind: Kind, pages: readonly (readonly [index: number, version: number])[]): PutOutcome[] =>
