@@ -2,10 +2,10 @@
 
 import { parentPort } from 'node:worker_threads';
 import type { BatchTask } from './batch.ts';
-import { BOUNDS, REST_MOST_MS, ramsterNode } from './ramster.ts';
+import { BOUNDS, REST_MS, ramsterNode } from './ramster.ts';
 import { runScenario } from './scenario.ts';
 
 parentPort?.on('message', async (task: BatchTask) => {
-  const options = { ...task, factory: ramsterNode, bounds: BOUNDS, restMostMs: REST_MOST_MS };
+  const options = { ...task, factory: ramsterNode, bounds: BOUNDS, restMs: REST_MS };
   parentPort?.postMessage(await runScenario(options));
 });

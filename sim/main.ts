@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import { runBatch } from './batch.ts';
-import { BOUNDS, REST_MOST_MS, ramsterNode } from './ramster.ts';
+import { BOUNDS, REST_MS, ramsterNode } from './ramster.ts';
 import { runScale } from './scale.ts';
 import { isGood, runScenario, type ScenarioResult } from './scenario.ts';
 import { HAPPENED, NEVER } from './verdict.ts';
@@ -35,7 +35,7 @@ else await single();
 async function single(): Promise<void> {
   const result = await runScenario({
     ...{ seed: whole('seed', values.seed, Number.MAX_SAFE_INTEGER), nodes, steps },
-    ...{ factory: ramsterNode, bounds: BOUNDS, restMostMs: REST_MOST_MS },
+    ...{ factory: ramsterNode, bounds: BOUNDS, restMs: REST_MS },
     print: values.trace ? (line) => console.log(line) : undefined,
   });
   show(result);

@@ -42,8 +42,8 @@ export const BOUNDS: Bounds = {
   detectionMs: downMs + heartbeatMs + SLACK_MS,
   replicas: SETTINGS.replicas,
 };
-/** Leases of those that are gone end, and what is left is found by a sweep and freed. */
-export const REST_MOST_MS = leaseMs + 3 * sweepIntervalMs + downMs;
+/** Links are tried again within 3 s; leases of those that are gone end, and what is left is swept. */
+export const REST_MS = [5_000, leaseMs + 3 * sweepIntervalMs + downMs] as const;
 
 export const ramsterNode = ramsterNodes();
 

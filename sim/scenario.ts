@@ -18,8 +18,11 @@ export interface ScenarioOptions {
   readonly steps: number;
   readonly factory: NodeFactory;
   readonly bounds: Bounds;
-  /** Longest time in which the cluster comes to rest when nothing goes wrong any more. */
-  readonly restMostMs: number;
+  /**
+   * Time in which everybody has found everybody again when nothing goes wrong any more, and longest time in which nothing
+   * is left to be done.
+   */
+  readonly restMs: readonly [least: number, most: number];
   /** Is given a line for everything that happens. */
   readonly print?: ((line: string) => void) | undefined;
   readonly stores?: Stores | undefined;
@@ -72,7 +75,8 @@ const PROFILES: readonly Profile[] = [
 ];
 
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
-  const { seed, nodes, steps, restMostMs } = options;
+  const { seed, nodes, steps } = options;
+  const [restLeastMs, restMostMs] = options.restMs;
   const world = new World({ ...options, memoryPages: MEMORY_PAGES, profile: profileOf(streamsOf(seed)) });
   const { clock, verdict, audit } = world;
   const runFor = (ms: number, isDone?: () => boolean): Promise<void> => clock.run(clock.now() + ms, isDone);
@@ -94,6 +98,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
   faults.end();
   const healedMs = clock.now();
   const isWhole = (): boolean => world.machines.every((machine) => audit.short(machine) === 0);
+  await runFor(restLeastMs);
   const isLong = (): boolean => clock.now() - healedMs > restMostMs * WHOLE_SHARE;
   await rest(
     world,

@@ -1,10 +1,10 @@
 // Small scenarios, with a bug planted or without.
-import { BOUNDS, REST_MOST_MS, ramsterNode } from '../../sim/ramster.ts';
+import { BOUNDS, REST_MS, ramsterNode } from '../../sim/ramster.ts';
 import { runScenario, type ScenarioOptions, type ScenarioResult } from '../../sim/scenario.ts';
 import type { Never } from '../../sim/verdict.ts';
 
 const SMALL = {
-  ...{ nodes: 6, steps: 800, bounds: BOUNDS, restMostMs: REST_MOST_MS },
+  ...{ nodes: 6, steps: 800, bounds: BOUNDS, restMs: REST_MS },
   factory: ramsterNode,
 };
 /** Seeds tried until a planted bug shows. */
