@@ -216,15 +216,20 @@ describe('a node that is stopped', () => {
   test('by a membership that fails has ended what it began; and one that fails to end holds nothing up', async () => {
     for (const at of ['start', 'stop'] as const) {
       const fail = (): Promise<void> => Promise.reject(new Error(`${at} fails`));
+      const member = {
+        name: 'n1',
+        address: 'host1:7000',
+        state: 'up' as const,
+        freeBytes: 1,
+        draining: false,
+      };
       const membership: Membership = {
-        ...{
-          detectionMs: 1,
-          problem: undefined,
-          known: () => [],
-          start: async () => {},
-          stop: async () => {},
+        ...{ detectionMs: 1, problem: undefined, known: () => [member] },
+        start: async (_, changed) => {
+          changed([member]);
+          if (at === 'start') await fail();
         },
-        [at]: fail,
+        stop: () => (at === 'stop' ? fail() : Promise.resolve()),
       };
       const cluster = new Cluster({ nodes: 1, membership });
       if (at === 'stop') await cluster.start();

@@ -175,17 +175,19 @@ describe('when holders are away', () => {
   });
 
   test('a get fails within patienceMs, and changes nothing', async () => {
-    for (const how of ['down', 'fails', 'unreached', 'half'] as const) {
+    for (const how of ['down', 'fails', 'unreached', 'half', 'miss'] as const) {
       const { scene, a, b, fetch, send, statistics } = made();
       const page = await send(1);
       const before = scene.record(page);
       for (const store of [a, b]) {
         if (how === 'down') store.state = 'down';
         else if (how === 'unreached') store.memory = undefined;
+        else if (how === 'miss') store.state = store === a ? 'up' : 'down';
         else store.gets = 'fails';
       }
       // One of them has lost it: the other one may have it still.
       if (how === 'half') a.lose();
+      if (how === 'miss') a.pages.clear();
       expect(await scene.until(codeOf(fetch.fetch(page)), PATIENCE_MS + 100)).toBe('TMEM_ERR_PEERS_AWAY');
       expect(scene.clock.now()).toBeGreaterThanOrEqual(PATIENCE_MS);
       expect(scene.record(page)).toEqual(before);

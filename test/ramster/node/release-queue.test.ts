@@ -82,6 +82,14 @@ describe('releases', () => {
     expect(new Set(asked).size).toBe(4 * 256);
   });
 
+  test('are not sent again while they are on their way', async () => {
+    const { store, releases, step } = made();
+    store.frees = 'never';
+    for (const id of idsFrom(1, 10)) releases.add(1, id, [store.place]);
+    for (let i = 0; i < 5; i++) await step();
+    expect(store.calls).toHaveLength(1);
+  });
+
   test('are bounded; what does not fit is left to a sweep', () => {
     const { store, releases, statistics } = made();
     store.state = 'down';
