@@ -17,7 +17,7 @@
  * the area is changed through them only.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout } from 'node:timers/promises';
 import { allocationOf, type Extent, nextData } from './allocation.ts';
 import { type FrontswapArea, SLOT_BYTES } from './area.ts';
 import { AreaReads } from './area-reads.ts';
@@ -32,6 +32,10 @@ const REGION_BYTES = REGION_SLOTS * SLOT_BYTES;
 
 /** Regions that a long operation works on before others get a turn: some milliseconds. */
 const REGIONS_A_TURN = 64;
+
+/** A writer without room tries again for two seconds: pages leave by the thousand in that time, or not at all. */
+const ROOM_PAUSE_MS = 10;
+const ROOM_TRIES_MAX = 200;
 
 /** What the SwapDevice of another thread needs, beside the area. Plain data. */
 export interface SharedSwap {
@@ -119,7 +123,7 @@ export class SwapDevice {
       const region = Math.floor((position + done) / REGION_BYTES);
       const end = Math.min(bytes.length, (region + 1) * REGION_BYTES - position);
       const from = done;
-      const written = await this.#holding(region, async () => {
+      const written = await this.#whileRoomComes(region, async () => {
         return this.#fits(position + end) && (await this.#changes.write(position, bytes, from, end, through));
       });
       if (!written) return false;
@@ -169,7 +173,7 @@ export class SwapDevice {
       const region = Math.floor(at / REGION_BYTES);
       const to = Math.min(end, (region + 1) * REGION_BYTES);
       const from = at;
-      if (!(await this.#holding(region, () => zero(from, to)))) return false;
+      if (!(await this.#whileRoomComes(region, () => zero(from, to)))) return false;
       at = hole ? Math.max(to, this.#nextData(to, end)) : to;
       if (++regions % REGIONS_A_TURN === 0) await nextTurn();
     }
@@ -308,6 +312,19 @@ export class SwapDevice {
       return await work();
     } finally {
       this.#locks.release(region);
+    }
+  }
+
+  /**
+   * As `#holding`. Where pages may leave for peers, what finds no room is tried again for a while: a writer that is
+   * quicker than those leave is slowed down, and not told that all is full.
+   */
+  async #whileRoomComes(region: number, change: () => Promise<boolean>): Promise<boolean> {
+    const tries = this.device === undefined && this.area.fetches ? ROOM_TRIES_MAX : 1;
+    for (let tried = 1; ; tried++) {
+      if (await this.#holding(region, change)) return true;
+      if (tried === tries) return false;
+      await setTimeout(ROOM_PAUSE_MS);
     }
   }
 

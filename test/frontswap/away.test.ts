@@ -203,3 +203,21 @@ test('an area whose metadata is away is found again once that was fetched', asyn
     metadata.put(oid, index, page.subarray(0, 1000));
   }
 });
+
+test('a writer without room waits for a while where pages may leave, and nowhere else', async () => {
+  const { swap, store } = bench();
+  store.freeze();
+  const writing = swap.write(0, pattern(1));
+  store.thaw();
+  expect(await writing).toBe(true);
+  expect(await read(swap, 0)).toEqual(pattern(1));
+  store.freeze();
+  // In vain, and with an end.
+  expect(await swap.write(SLOT, pattern(2))).toBe(false);
+
+  const alone = bench({ isFetched: false });
+  alone.store.freeze();
+  const refused = alone.swap.write(0, pattern(1));
+  alone.store.thaw();
+  expect(await refused).toBe(false);
+});

@@ -1,7 +1,6 @@
 // The node that a certificate names, and addresses of nodes as people write them.
 import { webcrypto, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { prepareReflect } from '../../../src/cli/cert/reflect.ts';
 import { nodeAddressText, parseNodeAddress } from '../../../src/ramster/transport/address.ts';
 import { nodeNameOf } from '../../../src/ramster/transport/identity.ts';
 import { makeAuthority } from '../certificates.ts';
@@ -10,7 +9,7 @@ type Name = { type: 'url' | 'dns' | 'ip' | 'email'; value: string };
 
 /** A certificate with any names, which no other part of it supports. */
 async function certificateWith(names: Name[]): Promise<X509Certificate> {
-  prepareReflect();
+  await import('reflect-metadata');
   const { SubjectAlternativeNameExtension, X509CertificateGenerator } = await import('@peculiar/x509');
   const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
     'sign',
