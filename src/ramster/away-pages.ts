@@ -55,7 +55,7 @@ export class AwayPages {
       const page = await this.#fetcher.fetch(pool, oid, index);
       if (page === 'local') continue;
       checkLength(page.length, index, out);
-      // An ephemeral page that comes as the answer is gone already; of others only the very one that was looked at goes.
+      // An ephemeral page that comes as the answer is gone already; of others only the one that was looked at goes.
       const isLeft = isFreed && pool.kind === 'persistent';
       if (isLeft && !remotePages.abandon(oid, index, found)) continue;
       out.set(page);

@@ -2,6 +2,8 @@
 
 export { AwayPages } from './away-pages.ts';
 export { type Clock, type Random, systemClock, type Timer } from './clock.ts';
+export { FetchListener, type FetchListenerOptions } from './fetch-socket/fetch-listener.ts';
+export { SocketFetcher, type SocketFetcherOptions } from './fetch-socket/socket-fetcher.ts';
 export type { LinkLiveness, Liveness } from './membership/liveness.ts';
 export type { Member, Membership, NodeStatus } from './membership/membership.ts';
 export { StaticMembership, type StaticMembershipOptions } from './membership/static.ts';

@@ -6,7 +6,7 @@ import { byteSize, flag, validate } from '../zcache/validation.ts';
 import { nodeEntry, nodeName } from './membership/node-entry.ts';
 import { nameMistakes } from './membership/static.ts';
 import { nodeSettingsEntries, settingsContradictions } from './settings.ts';
-import { parseNodeAddress } from './transport/address.ts';
+import { parseNodeAddress, parseUnixAddress } from './transport/address.ts';
 
 /** The largest store there is. */
 const BYTES_MAX = 2 ** 40;
@@ -15,7 +15,16 @@ const CLIENTS_MAX = 1024;
 const PEERS_MAX = 10_000;
 
 const LISTEN_ALLOWED = "'host:port', '[IPv6]:port' or 'unix:' and an absolute path";
-const listenAddress = v.pipe(v.string(LISTEN_ALLOWED), v.check(isAddress, LISTEN_ALLOWED));
+const listenAddress = v.pipe(
+  v.string(LISTEN_ALLOWED),
+  v.check((text) => isAddress(text, parseNodeAddress), LISTEN_ALLOWED),
+);
+
+const FETCH_LISTEN_ALLOWED = "'unix:' and an absolute path";
+const fetchAddress = v.pipe(
+  v.string(FETCH_LISTEN_ALLOWED),
+  v.check((text) => isAddress(text, parseUnixAddress), FETCH_LISTEN_ALLOWED),
+);
 
 const PEM_ALLOWED = 'PEM, as text or a Buffer';
 const pem = v.custom<string | Buffer>(
@@ -45,6 +54,8 @@ export const ramsterEntries = {
     ),
     [],
   ),
+  /** Where other processes on the store fetch pages that are with peers (SocketFetcher): 'unix:/path'. */
+  fetchListen: v.optional(fetchAddress),
   /** Clients of the store whose pages may be sent: whoever reads them must fetch through this node. */
   clients: v.optional(
     v.pipe(
@@ -84,9 +95,9 @@ export function ramsterContradictions(
 }
 
 /** Port 0 is any that is free. */
-function isAddress(text: string): boolean {
+function isAddress(text: string, parse: (text: string) => unknown): boolean {
   try {
-    parseNodeAddress(text);
+    parse(text);
     return true;
   } catch (error) {
     if (TmemError.is(error)) return false;

@@ -13,6 +13,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { type Oid, type PageFetcher, type Pool, publish, type Store } from '../zcache/index.ts';
 import { AwayPages } from './away-pages.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { FetchListener } from './fetch-socket/fetch-listener.ts';
 import { ArenaForeignPages } from './local/arena-foreign.ts';
 import { ArenaLocalPages } from './local/arena-pages.ts';
 import type { Owner } from './local/foreign-pages.ts';
@@ -62,6 +63,7 @@ export class Ramster {
   readonly #transport: SocketTransport;
   readonly #addresses: readonly string[];
   readonly #pages: AwayPages;
+  #fetches: FetchListener | undefined;
   #closed: Promise<void> | undefined;
 
   private constructor(parts: {
@@ -135,7 +137,12 @@ export class Ramster {
       const started = node;
       undo.push(() => started.stop());
       await node.start();
-      return new Ramster({ node, local, listener, transport, addresses });
+      const ramster = new Ramster({ node, local, listener, transport, addresses });
+      const { fetchListen: address } = settings;
+      if (address !== undefined) {
+        ramster.#fetches = await FetchListener.open({ store, fetcher: ramster.fetcher, address, clock });
+      }
+      return ramster;
     } catch (error) {
       for (const step of undo.reverse())
         await Promise.resolve()
@@ -211,6 +218,7 @@ export class Ramster {
   /** Ends the node; the store stays open. */
   close(): Promise<void> {
     this.#closed ??= (async () => {
+      this.#fetches?.close();
       this.#listener.close();
       try {
         await this.#node.stop();

@@ -73,7 +73,10 @@ export interface TmemEvents {
   'tmem:nbd:refused': { peer: string; reason: string };
   /** Moving cold pages of exports to their files failed as a whole; told once, and again for another reason. */
   'tmem:nbd:write-back-failed': { error: unknown };
-  /** Somebody who connected as a node of the cluster was not let in. `peer`: address; '' if it has gone. */
+  /**
+   * Somebody who connected as a node of the cluster, or to fetch pages, was not let in. `peer`: address; '' if it has
+   * gone, the socket's own for unix sockets.
+   */
   'tmem:ramster:refused': { peer: string; reason: string };
   /** A peer is up, late ('suspect') or down; `problem` says why, if it is known. */
   'tmem:ramster:peer': { name: string; state: 'up' | 'suspect' | 'down'; problem: string | undefined };

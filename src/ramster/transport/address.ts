@@ -23,6 +23,16 @@ export function parseNodeAddress(text: string): NodeAddress {
   throw new TmemError('TMEM_ERR_SETTING', `'${text}' is no address of a node: it must be ${allowed}`);
 }
 
+/** @throws TmemError TMEM_ERR_SETTING if it is anything but a unix socket */
+export function parseUnixAddress(text: string): { readonly path: string } {
+  const address = text.startsWith('unix:') ? unixAddress(text.slice('unix:'.length)) : undefined;
+  if (address !== undefined) return address;
+  throw new TmemError(
+    'TMEM_ERR_SETTING',
+    `'${text}' is no unix socket: it must be 'unix:' and an absolute path`,
+  );
+}
+
 export function nodeAddressText(address: NodeAddress): string {
   if ('path' in address) return `unix:${address.path}`;
   return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
@@ -34,7 +44,7 @@ export function remoteAddressText({ remoteAddress, remotePort }: Socket): string
   return nodeAddressText({ host: remoteAddress, port: remotePort });
 }
 
-function unixAddress(path: string): NodeAddress | undefined {
+function unixAddress(path: string): { readonly path: string } | undefined {
   const fits = Buffer.byteLength(path) < UNIX_PATH_BYTES_MAX && !path.includes('\0');
   return isAbsolute(path) && fits ? { path } : undefined;
 }

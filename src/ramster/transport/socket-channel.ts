@@ -81,6 +81,12 @@ export class SocketChannel implements Channel {
     }
   }
 
+  /** Whether the process goes on for as long as this is open; at first it does. */
+  holdProcess(isHeld: boolean): void {
+    if (isHeld) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
   pause(): void {
     this.#isPaused = true;
     this.#socket.pause();

@@ -2,8 +2,8 @@
 // while it is not known whether a write was done, as when its process was killed.
 
 import type { PutOutcome } from '../../../src/zcache/index.ts';
-import type { Read } from './node-process.ts';
 import type { Kind } from './pages.ts';
+import type { Read } from './stored-pages.ts';
 
 /** Undefined: there is no page. */
 type Version = number | undefined;

@@ -8,12 +8,10 @@ import {
   type RamsterSettings,
   type RamsterStatistics,
 } from '../../../src/ramster/index.ts';
-import { Oid, open, type Pool, type PutOutcome, type Store, TmemError } from '../../../src/zcache/index.ts';
+import { open, type Store } from '../../../src/zcache/index.ts';
 import { serveCommands } from './commands.ts';
-import { type Kind, PAGE_BYTES, pageOf, versionOf } from './pages.ts';
-
-/** What a get found: a version of the page, of which every byte is right; or why there is none. */
-export type Read = number | 'miss' | 'away' | 'lost' | 'damaged';
+import type { Kind } from './pages.ts';
+import { CLIENT, STORE_OPTIONS, StoredPages, type Versions } from './stored-pages.ts';
 
 export interface NodeOptions {
   readonly store: { readonly memory: string; readonly name?: string };
@@ -26,15 +24,12 @@ export interface Told {
   readonly [more: string]: unknown;
 }
 
-/** The client whose pages may be sent. */
-const CLIENT = 'load';
-const OBJECT = Oid.fromNumbers(1);
 const TOLD_MAX = 1000;
 const EVENTS = ['peer', 'lost', 'refused', 'lease-ended'];
 
 let store: Store;
 let ramster: Ramster;
-let pools: Record<Kind, Pool>;
+let pages: StoredPages;
 const told: Told[] = [];
 
 for (const event of EVENTS) {
@@ -43,52 +38,18 @@ for (const event of EVENTS) {
   });
 }
 
-async function read(kind: Kind, index: number): Promise<Read> {
-  const page = Buffer.alloc(PAGE_BYTES);
-  try {
-    const length = await ramster.get(pools[kind], OBJECT, index, page);
-    if (length === 0) return 'miss';
-    return versionOf(kind, index, page.subarray(0, length)) ?? 'damaged';
-  } catch (error) {
-    if (TmemError.is(error) && error.code === 'TMEM_ERR_PEERS_AWAY') return 'away';
-    if (TmemError.is(error) && error.code === 'TMEM_ERR_PAGE_LOST') return 'lost';
-    throw error;
-  }
-}
-
-function write(kind: Kind, index: number, version: number): PutOutcome {
-  return pools[kind].put(OBJECT, index, pageOf(kind, index, version));
-}
-
 const commands = {
   /** Where peers connect. */
   async open(options: NodeOptions): Promise<readonly string[]> {
-    const shrinker = { enabled: false };
-    store = open({ ...options.store, shrinker, incompressible: 'store', threads: 8, pools: 64, clients: 31 });
-    const client = store.client(CLIENT);
-    pools = {
-      persistent: client.pool('persistent', { kind: 'persistent' }),
-      ephemeral: client.pool('ephemeral', { kind: 'ephemeral' }),
-    };
+    store = open({ ...options.store, ...STORE_OPTIONS });
+    pages = new StoredPages(store);
     ramster = await Ramster.open(store, { clients: [CLIENT], ...options.ramster });
     return ramster.addresses;
   },
-  write: (kind: Kind, pages: readonly (readonly [index: number, version: number])[]): PutOutcome[] =>
-    pages.map(([index, version]) => write(kind, index, version)),
-  read: (kind: Kind, indexes: readonly number[]): Promise<Read[]> =>
-    Promise.all(indexes.map((index) => read(kind, index))),
-  /** Gets of pages that are put anew before they have ended. */
-  async race(
-    kind: Kind,
-    pages: readonly (readonly [index: number, version: number])[],
-  ): Promise<{ readonly outcomes: PutOutcome[]; readonly found: Read[] }> {
-    const reads = pages.map(([index]) => read(kind, index));
-    const outcomes = pages.map(([index, version]) => write(kind, index, version));
-    return { outcomes, found: await Promise.all(reads) };
-  },
-  flush: (kind: Kind, indexes: readonly number[]): void => {
-    for (const index of indexes) pools[kind].flushPage(OBJECT, index);
-  },
+  write: (kind: Kind, versions: Versions) => pages.write(kind, versions),
+  read: (kind: Kind, indexes: readonly number[]) => pages.read(ramster, kind, indexes),
+  race: (kind: Kind, versions: Versions) => pages.race(ramster, kind, versions),
+  flush: (kind: Kind, indexes: readonly number[]) => pages.flush(kind, indexes),
   /** As of now. */
   async statistics(): Promise<RamsterStatistics> {
     await ramster.count(5000);
