@@ -197,7 +197,8 @@ export class Owner {
   #takeDestroyedPools(): void {
     const { local, statistics, stores } = this.#options;
     for (const pool of local.takeDestroyedPools()) {
-      this.#surveyAgain(stores.holding().some(({ state }) => state !== 'up'));
+      // For the count; what a holder was not told of is with the orphans.
+      this.#surveyAgain(false);
       for (const store of stores.holding()) {
         if (store.state !== 'up') continue;
         store.destroyPool(pool).then(

@@ -1,5 +1,5 @@
 // Nodes together: what they promise each other, in order and out of order.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Membership } from '../../../src/ramster/membership/membership.ts';
 import { decodeFrame, encodeFrame } from '../../../src/ramster/wire/frame.ts';
 import { decodeRefusal, encodeGetReply, encodeHello } from '../../../src/ramster/wire/messages.ts';
@@ -167,6 +167,16 @@ describe('a drain', () => {
   });
 });
 
+test('a drain of a holder whose owners are gone ends when the node is stopped', async () => {
+  const cluster = await made(3);
+  await cluster.put(60);
+  cluster.machine(0).end(true);
+  const draining = cluster.node(1).drain(600_000);
+  await cluster.run(1000);
+  await cluster.until(cluster.node(1).stop());
+  expect((await cluster.until(draining, 1000)).foreign).toBeGreaterThan(0);
+});
+
 describe('a node that is stopped', () => {
   test('leaves no timer behind, whatever it was doing', async () => {
     for (const afterMs of [0, 0.5, 1, 5, 20, 50, 51, 200, 1000, 3300]) {
@@ -206,8 +216,11 @@ describe('a node that is stopped', () => {
     const cluster = new Cluster({ nodes: 1, membership });
     const starting = cluster.machine(0).start();
     await cluster.until(cluster.node(0).stop());
+    // Its memory may be closed by now.
+    const touched = vi.spyOn(cluster.machine(0).local, 'takeOrphans');
     begin();
     await starting;
+    expect(touched).not.toHaveBeenCalled();
     const { events } = cluster.clock;
     await cluster.run(60_000);
     expect(cluster.clock.events).toBe(events);
