@@ -23,6 +23,9 @@ export const OWNER = { memory: '8 MiB' };
 export const HOLDER = { memory: '64 MiB' };
 const LENT = { lendBytes: '56 MiB', capBytes: '56 MiB' };
 
+/** Pages that are away at least when a test has something to prove. */
+export const AWAY_LEAST = 400;
+
 /** Copies of each persistent page. */
 export const REPLICAS = 2;
 
@@ -145,15 +148,20 @@ export async function countAway(node: Node): Promise<number> {
   return away;
 }
 
+/** Waits until so many persistent pages of a node are with peers. */
+export async function untilAway(node: Node, least = AWAY_LEAST): Promise<void> {
+  await until(
+    `${least} pages are away`,
+    () => countAway(node),
+    (away) => away >= least,
+  );
+}
+
 /**
  * Waits until all that an owner sent has as many copies as it should, and holders have nothing beyond that; nothing was
  * lost. How many pages are away.
  */
-export async function untilWhole(
-  owner: Node,
-  holders: readonly Node[],
-  replicas = REPLICAS,
-): Promise<number> {
+export async function untilWhole(owner: Node, holders: readonly Node[]): Promise<number> {
   const { own } = await until(
     'each page has its copies, and there are no others',
     async () => {
@@ -161,7 +169,7 @@ export async function untilWhole(
       const others = await Promise.all(holders.map((holder) => holder.call('statistics')));
       return { own, held: others.reduce((sum, { foreign_pers_pages: pages }) => sum + pages, 0) };
     },
-    ({ own, held }) => own.replicas_short === 0 && held === own.remote_pers_pages * replicas,
+    ({ own, held }) => own.replicas_short === 0 && held === own.remote_pers_pages * REPLICAS,
   );
   expect(own.pages_lost).toBe(0);
   expect((await owner.call('told')).filter(({ event }) => event === 'lost')).toEqual([]);
