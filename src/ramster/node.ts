@@ -1,8 +1,8 @@
 /**
  * A node: one memory that lends and borrows. It owns pages that are with its peers, and holds pages of theirs.
  *
- * Clock, random source, transport, both faces of its memory and the membership are handed in: the simulator runs this very
- * code from a seed.
+ * Clock, random source, transport, both faces of its memory and the membership are handed in: the simulator runs this
+ * very code from a seed.
  */
 
 import { type Clock, type Random, systemClock } from './clock.ts';
@@ -186,8 +186,8 @@ export class RamsterNode {
   }
 
   /**
-   * Leaves in order: takes nothing more, brings its own pages home, and waits until the owners of foreign persistent pages
-   * have moved them. Ends within `timeoutMs`, with what is left.
+   * Leaves in order: takes nothing more, brings its own pages home, and waits until the owners of foreign persistent
+   * pages have moved them. Ends within `timeoutMs`, with what is left.
    */
   async drain(timeoutMs: number): Promise<Drained> {
     const untilMs = this.#clock.now() + timeoutMs;

@@ -1,7 +1,9 @@
 /**
- * RAMster on a store: a node whose memory is the store, whose peers are reached over sockets. Started whole or not at all.
+ * RAMster on a store: a node whose memory is the store, whose peers are reached over sockets. Started whole or not at
+ * all.
  *
- *   const ramster = await Ramster.open(store, { name: 'a', listen: ['10.0.0.1:7300'], tls, peers, clients: ['cache'] });
+ *   const options = { name: 'a', listen: ['10.0.0.1:7300'], tls, peers, clients: ['cache'] };
+ *   const ramster = await Ramster.open(store, options);
  *   const length = await ramster.get(pool, oid, index, out);      // wherever the page is
  *   await ramster.drain(60_000);
  *   await ramster.close();
@@ -87,8 +89,8 @@ export class Ramster {
   /**
    * Starts a node on a store. One at a time may run on it.
    *
-   * @throws TmemError TMEM_ERR_SETTING naming every mistake; TMEM_ERR_DAMAGED if what the store keeps of the node cannot
-   *   be read; the error of node:net that names an address
+   * @throws TmemError TMEM_ERR_SETTING naming every mistake; TMEM_ERR_DAMAGED if what the store keeps of the node
+   *   cannot be read; the error of node:net that names an address
    */
   static async open(store: Store, options: RamsterOptions): Promise<Ramster> {
     const { membership, sendsFrom = () => false, engines, ...input } = options;
@@ -210,7 +212,9 @@ export class Ramster {
     this.#listener.setCertificates(tls);
   }
 
-  /** Leaves in order, within `timeoutMs`: brings its pages home, and lets owners move theirs. What is left afterwards. */
+  /**
+   * Leaves in order, within `timeoutMs`: brings its pages home, and lets owners move theirs. What is left afterwards.
+   */
   drain(timeoutMs: number): Promise<Drained> {
     return this.#node.drain(timeoutMs);
   }

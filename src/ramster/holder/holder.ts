@@ -1,8 +1,8 @@
 /**
  * The holder's side of a node: lets owners in, keeps their pages while their leases last, and answers.
  *
- * One session for each owner's name. Another start of the same owner takes over once the session there is has been silent
- * for suspectMs; until then it is refused, because two nodes of one name would free each other's pages.
+ * One session for each owner's name. Another start of the same owner takes over once the session there is has been
+ * silent for suspectMs; until then it is refused, because two nodes of one name would free each other's pages.
  */
 
 import type { Clock, Timer } from '../clock.ts';
@@ -126,7 +126,8 @@ export class Holder implements SessionHost {
       };
     }
     if (hello.protocols[0] > highest || hello.protocols[1] < lowest) {
-      const message = `it speaks versions ${hello.protocols.join(' to ')} of the protocol, this node ${PROTOCOLS.join(' to ')}`;
+      const [its, own] = [hello.protocols.join(' to '), PROTOCOLS.join(' to ')];
+      const message = `it speaks versions ${its} of the protocol, this node ${own}`;
       return { code: 'version', message };
     }
     if (channel.peerName !== undefined && channel.peerName !== hello.name) {

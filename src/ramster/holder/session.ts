@@ -1,6 +1,7 @@
 /**
- * A session: one connection that an owner opened, on which it asks and this node answers. Nothing is believed: the first
- * message has to be a hello that fits, every frame is checked, and what makes no sense ends the connection with a reason.
+ * A session: one connection that an owner opened, on which it asks and this node answers. Nothing is believed: the
+ * first message has to be a hello that fits, every frame is checked, and what makes no sense ends the connection with
+ * a reason.
  */
 
 import type { PoolKind } from '../../zcache/index.ts';

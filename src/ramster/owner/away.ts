@@ -1,6 +1,6 @@
 /**
- * How many persistent pages are away, as `remote_pers_pages`. Each that leaves or comes back is told here by the id of its
- * record. A survey counts anew, because records also leave the index unnoticed; what is told while it walks is set
+ * How many persistent pages are away, as `remote_pers_pages`. Each that leaves or comes back is told here by the id of
+ * its record. A survey counts anew, because records also leave the index unnoticed; what is told while it walks is set
  * against what it saw, so the number is exact whenever nothing moves.
  */
 

@@ -1,10 +1,10 @@
 /**
- * Fetch: gets a page that is away. A copy is got and kept, brought home ("localify"), and only then all copies are freed,
- * so an answer that is lost loses nothing. Without room here the page goes to the caller and stays where it is; an
- * ephemeral one is then gone, as after any get.
+ * Fetch: gets a page that is away. A copy is got and kept, brought home ("localify"), and only then all copies are
+ * freed, so an answer that is lost loses nothing. Without room here the page goes to the caller and stays where it is;
+ * an ephemeral one is then gone, as after any get.
  *
- * A second get of a handle waits for the first one. Holders are asked the quickest first, the next one as well when there
- * is no answer within hedgeMs; a copy that is not what was sent (seal, length, checksum) counts as none.
+ * A second get of a handle waits for the first one. Holders are asked the quickest first, the next one as well when
+ * there is no answer within hedgeMs; a copy that is not what was sent (seal, length, checksum) counts as none.
  */
 
 import { TmemError } from '../../zcache/index.ts';

@@ -1,6 +1,6 @@
 /**
- * Placement: which store gets a copy. Of two candidates drawn at random the one with more free memory: as good as knowing
- * all in spreading load, and nobody is overrun because everybody sees the same emptiest node.
+ * Placement: which store gets a copy. Of two candidates drawn at random the one with more free memory: as good as
+ * knowing all in spreading load, and nobody is overrun because everybody sees the same emptiest node.
  */
 
 import type { Random } from '../clock.ts';

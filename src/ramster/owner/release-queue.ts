@@ -1,7 +1,7 @@
 /**
- * Copies that are wanted no more, on their way to be freed: a queue for each holder, sent in batches, and sent again until
- * it is acknowledged. It ends when the holder has lost its memory, when its lease for this node is over, or when nobody
- * has known the holder for as long. A queue that is full drops the rest, and says so: a sweep finds those.
+ * Copies that are wanted no more, on their way to be freed: a queue for each holder, sent in batches, and sent again
+ * until it is acknowledged. It ends when the holder has lost its memory, when its lease for this node is over, or when
+ * nobody has known the holder for as long. A queue that is full drops the rest, and says so: a sweep finds those.
  */
 
 import type { Clock } from '../clock.ts';

@@ -1,6 +1,6 @@
 /**
- * Remotify: while memory is short, the least recently used pages go to peers. Stored bytes travel as they are, sealed; the
- * page stays here until all its copies are acknowledged, and only then the record takes its place.
+ * Remotify: while memory is short, the least recently used pages go to peers. Stored bytes travel as they are, sealed;
+ * the page stays here until all its copies are acknowledged, and only then the record takes its place.
  *
  *   free memory   0 .. sendBelowPercent: send until sendUntilPercent is free
  */

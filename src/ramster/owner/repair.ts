@@ -1,6 +1,6 @@
 /**
- * Repair: a persistent page with too few copies gets new ones, from one that is left. A page that no memory has any more
- * is marked as lost, so that a get of it is a clear error, and told.
+ * Repair: a persistent page with too few copies gets new ones, from one that is left. A page that no memory has any
+ * more is marked as lost, so that a get of it is a clear error, and told.
  */
 
 import type { PageRef, RemoteLook } from '../local/local-pages.ts';

@@ -1,6 +1,6 @@
 /**
- * Repatriate (the original's selfshrinker): while there is room, persistent pages come home little by little, so that less
- * is at stake when a peer dies.
+ * Repatriate (the original's selfshrinker): while there is room, persistent pages come home little by little, so that
+ * less is at stake when a peer dies.
  *
  *   pages away that have not become more for 3 intervals: a twentieth of them comes home in each (all, of 20 or fewer)
  *

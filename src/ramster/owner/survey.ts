@@ -1,6 +1,6 @@
 /**
- * Survey: one walk through all records, in small steps. It finds which copies are named at which place, how many persistent
- * pages are away, and which of them have too few copies.
+ * Survey: one walk through all records, in small steps. It finds which copies are named at which place, how many
+ * persistent pages are away, and which of them have too few copies.
  */
 
 import type { PageRef } from '../local/local-pages.ts';

@@ -1,6 +1,6 @@
 /**
- * Unsettled ids: copies may exist that no record names yet, or a record may have come to name other places than a survey
- * saw. A sweep leaves them alone.
+ * Unsettled ids: copies may exist that no record names yet, or a record may have come to name other places than a
+ * survey saw. A sweep leaves them alone.
  */
 
 import type { PageId } from '../page-id.ts';

@@ -7,7 +7,8 @@
  *   down     not heard of for longer, or never
  *
  * Only an answer to what was asked proves that the peer is there, and only after a hello that fits. What it says is
- * checked: another name, cluster or version, or a frame that makes no sense, cuts the connection, and `problem` says why.
+ * checked: another name, cluster or version, or a frame that makes no sense, cuts the connection, and `problem` says
+ * why.
  */
 
 import type { Clock, Random, Timer } from '../clock.ts';

@@ -66,7 +66,7 @@ export class Requests {
   /**
    * Asks. `receive` sees the answer while it is valid, and makes of it what the promise resolves to.
    *
-   * @throws RemoteError (as a rejection): not connected, too many waiting, no answer in time, or not one that can be read
+   * @throws RemoteError (as a rejection): not connected, too many waiting, no answer in time, or an unreadable one
    */
   ask<Result>(
     type: MessageType,

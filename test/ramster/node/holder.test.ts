@@ -7,8 +7,7 @@ import { streamsOf } from '../../../sim/random.ts';
 import { Holder } from '../../../src/ramster/holder/holder.ts';
 import { memoryNumber } from '../../../src/ramster/place.ts';
 import { nodeSettings } from '../../../src/ramster/settings.ts';
-import type { Channel, ChannelEvents } from '../../../src/ramster/transport/transport.ts';
-import { decodeFrame, encodeFrame, type Frame } from '../../../src/ramster/wire/frame.ts';
+import { encodeFrame, type Frame } from '../../../src/ramster/wire/frame.ts';
 import {
   decodeHelloReply,
   decodeListReply,
@@ -24,44 +23,11 @@ import {
   encodePut,
   type Hello,
 } from '../../../src/ramster/wire/messages.ts';
+import { OwnerEnd } from './owner-end.ts';
 
 const SUSPECT_MS = 1500;
 const LEASE_MS = 20_000;
 const HELLO_MS = 5000;
-
-/** An owner's connection, as the holder has it. */
-class OwnerEnd implements Channel {
-  readonly peerName: string | undefined;
-  readonly peerAddress = 'test:1';
-  readonly pendingBytes = 0;
-  readonly replies: Frame[] = [];
-  closed: string | undefined;
-  #events: ChannelEvents | undefined;
-  constructor(peerName?: string) {
-    this.peerName = peerName;
-  }
-  send(...parts: Uint8Array[]): void {
-    if (this.closed === undefined) this.replies.push(decodeFrame(Uint8Array.from(Buffer.concat(parts))));
-  }
-  listen(events: ChannelEvents): void {
-    this.#events = events;
-  }
-  pause(): void {}
-  resume(): void {}
-  close(reason: string): void {
-    if (this.closed !== undefined) return;
-    this.closed = reason;
-    this.#events?.closed(reason);
-  }
-  /** Says something; what was answered, if anything. */
-  say(parts: Uint8Array[]): Frame | undefined {
-    const bytes = Uint8Array.from(Buffer.concat(parts));
-    const before = this.replies.length;
-    if (this.closed === undefined) this.#events?.frame(bytes);
-    bytes.fill(0xdd);
-    return this.replies.at(before);
-  }
-}
 
 function made(pages = 100) {
   const clock = new VirtualClock();

@@ -1,4 +1,5 @@
-// The owner's side of a node without its network: a simulated store, virtual time, and remote stores in the test's hands.
+// The owner's side of a node without its network: a simulated store, virtual time, and remote stores in the test's
+// hands.
 
 import { VirtualClock } from '../../../sim/clock.ts';
 import { LocalStore } from '../../../sim/local-store.ts';
