@@ -14,6 +14,7 @@ import type { PoolKind } from '../src/zcache/index.ts';
 import type { Machine } from './machine.ts';
 import type { SimMemory } from './memory.ts';
 import { nameOf } from './model.ts';
+import type { Reach } from './reach.ts';
 import type { Verdict } from './verdict.ts';
 
 /** More than a simulated store has. */
@@ -27,14 +28,16 @@ export interface Orphan {
 export class Audit {
   readonly #verdict: Verdict;
   readonly #replicas: number;
+  readonly #reach: Reach;
   readonly #byName: ReadonlyMap<string, Machine>;
   readonly #byNumber: ReadonlyMap<number, Machine>;
   /** Places of the last record of each page that had any. */
   readonly #places = new WeakMap<SimMemory, Map<string, readonly Place[]>>();
 
-  constructor(verdict: Verdict, replicas: number, machines: readonly Machine[]) {
+  constructor(verdict: Verdict, replicas: number, machines: readonly Machine[], reach: Reach) {
     this.#verdict = verdict;
     this.#replicas = replicas;
+    this.#reach = reach;
     this.#byName = new Map(machines.map((machine) => [machine.name, machine]));
     this.#byNumber = new Map(machines.map((machine) => [machine.number, machine]));
   }
@@ -69,6 +72,15 @@ export class Audit {
   isLossLegitimate(machine: Machine, page: PageRef): boolean {
     const places = this.#places.get(machine.memory)?.get(nameOf(page)) ?? [];
     return places.length > 0 && places.every((place) => this.#isLost(place));
+  }
+
+  /** Whether a machine that has a copy of a page can surely be asked for it. */
+  isWithinReach(machine: Machine, page: PageRef): boolean {
+    const places = this.#places.get(machine.memory)?.get(nameOf(page)) ?? [];
+    return places.some((place) => {
+      const holder = this.#byNumber.get(place.node);
+      return holder !== undefined && !this.#isLost(place) && this.#reach.isSure(machine, holder);
+    });
   }
 
   /** Finds every copy of a persistent page that a record names in vain. */

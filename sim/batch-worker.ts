@@ -2,10 +2,9 @@
 
 import { parentPort } from 'node:worker_threads';
 import type { BatchTask } from './batch.ts';
-import { BOUNDS, REST_MS, ramsterNode } from './ramster.ts';
+import { clusterOf } from './ramster.ts';
 import { runScenario } from './scenario.ts';
 
 parentPort?.on('message', async (task: BatchTask) => {
-  const options = { ...task, factory: ramsterNode, bounds: BOUNDS, restMs: REST_MS };
-  parentPort?.postMessage(await runScenario(options));
+  parentPort?.postMessage(await runScenario({ ...task, ...clusterOf(task.seed) }));
 });

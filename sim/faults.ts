@@ -18,6 +18,8 @@ const WEIGHTS: Readonly<Record<FaultName, number>> = {
 };
 /** Chance that a cluster does not have a fault at all. */
 const SPARED = 0.35;
+/** Chance that a cluster has none of them. */
+const QUIET = 0.05;
 /** Faults of a machine come this far apart, in the most and the least troubled cluster. */
 const GAP_LEAST_MS = 3_000;
 const GAP_MOST_MS = 40_000;
@@ -43,8 +45,9 @@ export class Faults {
     this.#gapMs = between(random, GAP_LEAST_MS, GAP_MOST_MS) / world.machines.length;
     this.#temper = { losing: random() * random(), silent: random() };
     this.#weights = { ...WEIGHTS };
+    const isQuiet = random() < QUIET;
     for (const name of Object.keys(WEIGHTS) as FaultName[]) {
-      if (random() < SPARED) this.#weights[name] = 0;
+      if (random() < SPARED || isQuiet) this.#weights[name] = 0;
     }
   }
 
@@ -75,12 +78,14 @@ export class Faults {
     if (this.#ends.has(machine) || this.#ends.size >= world.machines.length * AFFECTED_MOST) return;
     world.verdict.count('faults');
     world.trace.tell(machine.name, () => `fault for ${lastsMs} ms: ${name}`);
+    world.reach.troubled(machine);
     const undo = FAULTS[name](world, machine, random, this.#temper);
     const end = (): void => {
       if (this.#ends.get(machine) !== end) return;
       this.#ends.delete(machine);
       world.trace.tell(machine.name, () => `fault is over: ${name}`);
       undo();
+      world.reach.recovered(machine);
     };
     this.#ends.set(machine, end);
     world.clock.after(lastsMs, end);

@@ -12,7 +12,8 @@ import type { Trace } from './trace.ts';
 import type { Verdict } from './verdict.ts';
 import type { Waits } from './waits.ts';
 
-export interface FrontEndOptions extends Omit<ModelOptions, 'name' | 'isLossLegitimate'> {
+export interface FrontEndOptions
+  extends Omit<ModelOptions, 'name' | 'isLossLegitimate' | 'isAwayLegitimate'> {
   readonly machine: Machine;
   readonly trace: Trace;
   readonly verdict: Verdict;
@@ -20,6 +21,7 @@ export interface FrontEndOptions extends Omit<ModelOptions, 'name' | 'isLossLegi
   /** Longest time of a fetch. */
   readonly fetchMostMs: number;
   readonly isLossLegitimate: (machine: Machine, page: PageRef) => boolean;
+  readonly isAwayLegitimate: (machine: Machine, page: PageRef) => boolean;
 }
 
 /** Times a page is asked for when it is sent away again each time. */
@@ -45,6 +47,7 @@ export class FrontEnd {
       ...options,
       name: machine.name,
       isLossLegitimate: (page) => options.isLossLegitimate(machine, page),
+      isAwayLegitimate: (page) => options.isAwayLegitimate(machine, page),
     });
     this.pools = {
       persistent: machine.local.createPool('persistent'),

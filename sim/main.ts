@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import { runBatch } from './batch.ts';
-import { BOUNDS, REST_MS, ramsterNode } from './ramster.ts';
+import { cluster, clusterOf } from './ramster.ts';
 import { runScale } from './scale.ts';
 import { isGood, runScenario, type ScenarioResult } from './scenario.ts';
 import { HAPPENED, NEVER } from './verdict.ts';
@@ -33,9 +33,9 @@ else if (values.seeds !== undefined) await batch(values.seeds);
 else await single();
 
 async function single(): Promise<void> {
+  const seed = whole('seed', values.seed, Number.MAX_SAFE_INTEGER);
   const result = await runScenario({
-    ...{ seed: whole('seed', values.seed, Number.MAX_SAFE_INTEGER), nodes, steps },
-    ...{ factory: ramsterNode, bounds: BOUNDS, restMs: REST_MS },
+    ...{ seed, nodes, steps, ...clusterOf(seed) },
     print: values.trace ? (line) => console.log(line) : undefined,
   });
   show(result);
@@ -70,7 +70,7 @@ async function batch(seeds: string): Promise<void> {
 
 async function scale(): Promise<void> {
   for (const count of SCALES) {
-    const result = await runScale({ seed: 1, nodes: count, factory: ramsterNode, bounds: BOUNDS });
+    const result = await runScale({ seed: 1, nodes: count, ...cluster() });
     show(result);
     if (result.unbounded_waits + result.errors > 0) process.exitCode = 1;
   }

@@ -44,8 +44,8 @@ export interface ModelOptions {
   readonly verdict: Verdict;
   /** Whether every memory that a page's record named last is lost. */
   readonly isLossLegitimate: (page: PageRef) => boolean;
-  /** No fault is active any more, and the nodes had time: everything must be within reach. */
-  readonly isCalm: () => boolean;
+  /** Whether nobody who has a copy of the page can surely be reached. */
+  readonly isAwayLegitimate: (page: PageRef) => boolean;
 }
 
 export class Model {
@@ -112,11 +112,14 @@ export class Model {
 
   /** The node's answer: an error. */
   failed({ handle, changes }: Reading, error: unknown): void {
-    const { verdict, isLossLegitimate, isCalm } = this.#options;
+    const { verdict, isLossLegitimate, isAwayLegitimate } = this.#options;
     const code = (error as { code?: unknown }).code;
     if (handle.kind === 'persistent' && code === 'TMEM_ERR_PEERS_AWAY') {
       verdict.count('away_errors');
-      if (isCalm()) this.#found('away_at_end', handle, String(error));
+      // A copy that was moved meanwhile may have been out of reach.
+      if (changes === handle.changes && !isAwayLegitimate(handle.page)) {
+        this.#found('away_within_reach', handle, String(error));
+      }
     } else if (handle.kind === 'persistent' && code === 'TMEM_ERR_PAGE_LOST') {
       // Another page, which may be there, took the place of the one that is lost.
       if (changes !== handle.changes) return;

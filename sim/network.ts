@@ -67,7 +67,9 @@ export interface Traffic {
 }
 
 export class SimNetwork {
-  profile: Profile;
+  #profile: Profile;
+  /** When the profile changed last. */
+  #changedMs = 0;
   readonly #clock: VirtualClock;
   readonly #trace: Trace;
   readonly #streams: Streams;
@@ -76,6 +78,7 @@ export class SimNetwork {
   readonly #channels = new Map<SimProcess, Set<SimChannel>>();
   readonly #randoms = new Map<number, Random>();
   readonly #blocked = new Map<number, Waiting[]>();
+  readonly #unblockedMs = new Map<number, number>();
   readonly #slowMs = new Map<number, number>();
   readonly #silent = new Set<number>();
   readonly #traffic = new Map<number, Traffic>();
@@ -84,8 +87,18 @@ export class SimNetwork {
     this.#clock = clock;
     this.#trace = trace;
     this.#streams = streams;
-    this.profile = profile;
+    this.#profile = profile;
     this.#tap = tap;
+  }
+
+  get profile(): Profile {
+    return this.#profile;
+  }
+
+  /** The weather changes. */
+  set profile(profile: Profile) {
+    this.#profile = profile;
+    this.#changedMs = this.#clock.now();
   }
 
   /** The transport of a process. */
@@ -121,12 +134,19 @@ export class SimNetwork {
   unblock(from: number, to: number): void {
     const way = wayOf(from, to);
     const waiting = this.#blocked.get(way) ?? [];
-    this.#blocked.delete(way);
+    if (this.#blocked.delete(way)) this.#unblockedMs.set(way, this.#clock.now());
     for (const { sender, task } of waiting) if (!sender.hasEnded) this.#clock.after(0, task);
   }
 
   isBlocked(from: number, to: number): boolean {
     return this.#blocked.has(wayOf(from, to));
+  }
+
+  /** Whether everything sent since then gets there, in time and once. */
+  isFree(from: number, to: number, sinceMs: number): boolean {
+    const way = wayOf(from, to);
+    const isCertain = this.#profile.stream && this.#changedMs <= sinceMs;
+    return isCertain && !this.#blocked.has(way) && (this.#unblockedMs.get(way) ?? 0) <= sinceMs;
   }
 
   /** Everything from and to a machine takes this much longer; 0: no longer than elsewhere. */
@@ -155,7 +175,7 @@ export class SimNetwork {
     this.#count(from.host, frame.length);
     this.#tap?.(from, to, frame);
     const random = this.#random(from.host);
-    const { loss, duplicates, overtaking, stream } = this.profile;
+    const { loss, duplicates, overtaking, stream } = this.#profile;
     let delayMs = this.#delayMs(from.host, to.host);
     if (stream) {
       while (loss > 0 && random() < loss) delayMs += RESEND_MS;
@@ -218,7 +238,7 @@ export class SimNetwork {
   #pass(sender: SimProcess, to: number, task: () => void): boolean {
     const waiting = this.#blocked.get(wayOf(sender.host, to));
     if (waiting === undefined) task();
-    else if (waiting.length >= WAITING_MOST || this.#random(sender.host)() < this.profile.lostAtBlocks)
+    else if (waiting.length >= WAITING_MOST || this.#random(sender.host)() < this.#profile.lostAtBlocks)
       return false;
     else waiting.push({ sender, task });
     return true;
@@ -281,7 +301,7 @@ export class SimNetwork {
   }
 
   #delayMs(from: number, to: number): number {
-    const { delayMs, jitterMs } = this.profile;
+    const { delayMs, jitterMs } = this.#profile;
     const random = this.#random(from);
     const late = -Math.log(1 - random()) * jitterMs;
     return delayMs + late + (this.#slowMs.get(from) ?? 0) + (this.#slowMs.get(to) ?? 0);
@@ -289,7 +309,7 @@ export class SimNetwork {
 
   /** A connection whose first packet is lost is late. */
   #resendMs(host: number): number {
-    return this.profile.loss > 0 && this.#random(host)() < this.profile.loss ? 1000 : 0;
+    return this.#profile.loss > 0 && this.#random(host)() < this.#profile.loss ? 1000 : 0;
   }
 
   #random(host: number): Random {

@@ -8,7 +8,7 @@ import { StaticMembership } from '../src/ramster/membership/static.ts';
 import { RamsterNode } from '../src/ramster/node.ts';
 import { type NodeSettings, type NodeSettingsInput, nodeSettings } from '../src/ramster/settings.ts';
 import type { NodeFactory, NodeParts, SimNode } from './machine.ts';
-import { randomBytes } from './random.ts';
+import { randomBytes, streamsOf, weighted } from './random.ts';
 import type { Bounds } from './world.ts';
 
 const INPUT: NodeSettingsInput = {
@@ -23,8 +23,7 @@ const INPUT: NodeSettingsInput = {
   sweepIntervalMs: 5_000,
   homeIntervalMs: 1_000,
 };
-const SETTINGS = nodeSettings(INPUT);
-const { heartbeatMs, downMs, requestTimeoutMs, patienceMs, leaseMs, sweepIntervalMs } = SETTINGS;
+const { heartbeatMs, downMs, requestTimeoutMs, patienceMs, leaseMs, sweepIntervalMs } = nodeSettings(INPUT);
 
 const INSTANCE_BYTES = 8;
 const DRAIN_MS = 4_000;
@@ -33,24 +32,43 @@ const PARTNER_PATIENCE_MS = 5_000;
 /** What a call may take beyond its own deadlines: the way there and back on a slow network, several times. */
 const SLACK_MS = 1_500;
 
-export const BOUNDS: Bounds = {
+const BOUNDS: Omit<Bounds, 'replicas'> = {
   startMs: SLACK_MS,
   // A last round may begin when patience ends; then up to three holders are asked, one after the other.
   fetchMs: patienceMs + 3 * requestTimeoutMs + SLACK_MS,
   drainMs: DRAIN_MS + patienceMs + 3 * requestTimeoutMs + SLACK_MS,
   stopMs: SLACK_MS,
   detectionMs: downMs + heartbeatMs + SLACK_MS,
-  replicas: SETTINGS.replicas,
 };
 /** Links are tried again within 3 s; leases of those that are gone end, and what is left is swept. */
-export const REST_MS = [5_000, leaseMs + 3 * sweepIntervalMs + downMs] as const;
+const REST_MS = [5_000, leaseMs + 3 * sweepIntervalMs + downMs] as const;
 
-export const ramsterNode = ramsterNodes();
+/** How many clusters of ten have so many copies of a page. */
+const REPLICAS = { 1: 1, 2: 7, 3: 2 } as const;
+/** Share of clusters that do not seal pages. */
+const UNSEALED = 0.2;
+
+/** A cluster of RAMster's nodes, as a scenario needs it. */
+export interface Cluster {
+  readonly factory: NodeFactory;
+  readonly bounds: Bounds;
+  readonly restMs: readonly [least: number, most: number];
+}
+
+/** The cluster of a seed. */
+export function clusterOf(seed: number): Cluster {
+  const random = streamsOf(seed)('settings');
+  return cluster({ replicas: Number(weighted(random, REPLICAS)), seal: random() >= UNSEALED });
+}
 
 /** @param changes - other settings than the simulator's own */
-export function ramsterNodes(changes: NodeSettingsInput = {}): NodeFactory {
+export function cluster(changes: NodeSettingsInput = {}): Cluster {
   const settings = nodeSettings({ ...INPUT, ...changes });
-  return (parts) => newNode(parts, settings);
+  return {
+    factory: (parts) => newNode(parts, settings),
+    bounds: { ...BOUNDS, replicas: settings.replicas },
+    restMs: REST_MS,
+  };
 }
 
 function newNode(parts: NodeParts, settings: NodeSettings): SimNode {

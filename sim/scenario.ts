@@ -19,7 +19,7 @@ export interface ScenarioOptions {
   readonly factory: NodeFactory;
   readonly bounds: Bounds;
   /**
-   * Time in which everybody has found everybody again when nothing goes wrong any more, and longest time in which nothing
+   * When nothing goes wrong any more: time in which everybody has found everybody again, and longest time until nothing
    * is left to be done.
    */
   readonly restMs: readonly [least: number, most: number];

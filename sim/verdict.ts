@@ -10,7 +10,7 @@ export const NEVER = [
   'orphans_left',
   'copies_missing',
   'copies_short',
-  'away_at_end',
+  'away_within_reach',
   'errors',
 ] as const;
 export type Never = (typeof NEVER)[number];

@@ -7,6 +7,7 @@ import { FrontEnd } from './front-end.ts';
 import { Machine, type NodeFactory, plainStores, type Stores } from './machine.ts';
 import { type NetworkOptions, type Profile, SimNetwork } from './network.ts';
 import { between, type Streams, streamsOf } from './random.ts';
+import { Reach } from './reach.ts';
 import { Trace } from './trace.ts';
 import { Verdict } from './verdict.ts';
 import { Waits } from './waits.ts';
@@ -44,6 +45,7 @@ export class World {
   readonly machines: readonly Machine[];
   readonly audit: Audit;
   readonly detection: Detection;
+  readonly reach: Reach;
   readonly bounds: Bounds;
   /** Set when everything was healed and had time: from now on every page has to be within reach. */
   isCalm = false;
@@ -76,7 +78,8 @@ export class World {
           },
         }),
     );
-    this.audit = new Audit(this.verdict, bounds.replicas, this.machines);
+    this.reach = new Reach(clock, this.network);
+    this.audit = new Audit(this.verdict, bounds.replicas, this.machines, this.reach);
     this.detection = new Detection(this.verdict, bounds.detectionMs);
   }
 
@@ -88,7 +91,7 @@ export class World {
     const front = new FrontEnd({
       ...{ machine, trace, verdict, waits, fetchMostMs: bounds.fetchMs },
       isLossLegitimate: (...page) => audit.isLossLegitimate(...page),
-      isCalm: () => this.isCalm,
+      isAwayLegitimate: (...page) => !this.isCalm && !audit.isWithinReach(...page),
     });
     this.#fronts.set(machine, front);
     return front;

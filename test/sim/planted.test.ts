@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { ForeignStore } from '../../sim/foreign-store.ts';
 import { LocalStore } from '../../sim/local-store.ts';
 import { type NodeFactory, plainStores } from '../../sim/machine.ts';
-import { BOUNDS, ramsterNode, ramsterNodes } from '../../sim/ramster.ts';
+import { cluster } from '../../sim/ramster.ts';
 import type { Owner } from '../../src/ramster/local/foreign-pages.ts';
 import type { PageRef, RemoteLook, StoredLook } from '../../src/ramster/local/local-pages.ts';
 import type { Oid, PoolKind } from '../../src/zcache/index.ts';
@@ -31,7 +31,7 @@ const withForeign = (Store: typeof ForeignStore) => ({
 /** The node with another `fetch`. */
 function withFetch(fetch: (original: () => Promise<'local' | Uint8Array>) => Promise<'local' | Uint8Array>) {
   const factory: NodeFactory = (parts) => {
-    const node = ramsterNode(parts);
+    const node = cluster().factory(parts);
     return { ...node, fetch: (page) => fetch(() => node.fetch(page)) };
   };
   return { factory };
@@ -126,11 +126,11 @@ test('a holder that frees nothing and does not show it', async () => {
 });
 
 test('a node that makes too few copies', async () => {
-  expect(await whatIsFound({ factory: ramsterNodes({ replicas: 1 }) })).toContain('copies_short');
+  expect(await whatIsFound({ factory: cluster({ replicas: 1 }).factory })).toContain('copies_short');
 });
 
 test('a node that waits for peers for longer than agreed', async () => {
-  expect(await whatIsFound({ bounds: { ...BOUNDS, fetchMs: 1 } })).toContain('unbounded_waits');
+  expect(await whatIsFound({ bounds: { ...cluster().bounds, fetchMs: 1 } })).toContain('unbounded_waits');
 });
 
 test('a node whose fetch does not end', async () => {
@@ -146,7 +146,9 @@ test('a node that gives a page which was never put there', async () => {
 });
 
 test('a node that finds a dead peer later than agreed', async () => {
-  expect(await whatIsFound({ bounds: { ...BOUNDS, detectionMs: 1000 } })).toContain('unbounded_waits');
+  expect(await whatIsFound({ bounds: { ...cluster().bounds, detectionMs: 1000 } })).toContain(
+    'unbounded_waits',
+  );
 });
 
 test('frames that are damaged on their way lose nothing', async () => {

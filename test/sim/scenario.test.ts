@@ -1,6 +1,6 @@
 // Scenarios of RAMster in the simulator: the same seed is the same run, and no run breaks a promise.
 import { describe, expect, test } from 'vitest';
-import { BOUNDS, ramsterNode } from '../../sim/ramster.ts';
+import { cluster } from '../../sim/ramster.ts';
 import { runScale } from '../../sim/scale.ts';
 import { isGood } from '../../sim/scenario.ts';
 import { small } from './scenarios.ts';
@@ -36,14 +36,14 @@ describe('nothing is stale, lost, left behind or waited for without end', () => 
 });
 
 test('what a quiet node sends, and how soon a dead one is found, does not grow with the cluster', async () => {
-  const scale = (nodes: number) => runScale({ seed: 1, nodes, factory: ramsterNode, bounds: BOUNDS });
+  const scale = (nodes: number) => runScale({ seed: 1, nodes, ...cluster() });
   const few = await scale(10);
   const many = await scale(100);
   expect(many.frames_per_second).toBeLessThanOrEqual(few.frames_per_second * 1.5);
   for (const { watchers, detection_ms, unbounded_waits, errors } of [few, many]) {
     expect(watchers).toBeGreaterThan(0);
     expect(detection_ms).toBeGreaterThan(0);
-    expect(detection_ms).toBeLessThanOrEqual(BOUNDS.detectionMs);
+    expect(detection_ms).toBeLessThanOrEqual(cluster().bounds.detectionMs);
     expect(unbounded_waits + errors).toBe(0);
   }
 });

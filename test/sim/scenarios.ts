@@ -1,17 +1,14 @@
 // Small scenarios, with a bug planted or without.
-import { BOUNDS, REST_MS, ramsterNode } from '../../sim/ramster.ts';
+import { clusterOf } from '../../sim/ramster.ts';
 import { runScenario, type ScenarioOptions, type ScenarioResult } from '../../sim/scenario.ts';
 import type { Never } from '../../sim/verdict.ts';
 
-const SMALL = {
-  ...{ nodes: 6, steps: 800, bounds: BOUNDS, restMs: REST_MS },
-  factory: ramsterNode,
-};
+const SMALL = { nodes: 6, steps: 800 };
 /** Seeds tried until a planted bug shows. */
 const TRIES = 6;
 
 export function small(seed: number, options: Partial<ScenarioOptions> = {}): Promise<ScenarioResult> {
-  return runScenario({ ...SMALL, seed, ...options });
+  return runScenario({ ...SMALL, seed, ...clusterOf(seed), ...options });
 }
 
 /** What is found with a bug planted, in the first seed that shows anything. */
