@@ -96,6 +96,7 @@ function ofRamster(): TextSetting[] {
       'list',
       'where other nodes connect: HOST:PORT or unix:PATH; may be repeated',
     ),
+    setting(['fetchListen'], 'address', 'text', 'where applications on the store fetch pages: unix:PATH'),
     setting(['peers'], 'peer', 'peers', 'another node, as NAME=ADDRESS; may be repeated', 'peer'),
     setting(['tls', 'certificate'], 'file', 'text', 'PEM file with the certificate of this node'),
     setting(['tls', 'key'], 'file', 'text', 'PEM file with its key'),

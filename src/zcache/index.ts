@@ -24,7 +24,6 @@ export { type ColdPage, ColdPages } from './cold-pages.ts';
 export { type Descriptors, descriptors } from './descriptors.ts';
 export { EVENT_NAMES, publish, type TmemEventName, type TmemEvents } from './events.ts';
 export { FetchServer, PortFetcher } from './fetch-port.ts';
-export { type FarHandle, FetchService } from './fetch-service.ts';
 export { type Draft, open, openDraft, openForLooking } from './open.ts';
 export type { ClientOptions, PoolOptions } from './options.ts';
 export { isAway, type PageFetcher } from './page-fetcher.ts';

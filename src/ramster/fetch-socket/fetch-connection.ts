@@ -4,7 +4,8 @@
  */
 
 import { statSync } from 'node:fs';
-import { type FarHandle, TmemError } from '../../zcache/index.ts';
+import type { FarHandle } from '../../zcache/fetch-service.ts';
+import { TmemError } from '../../zcache/index.ts';
 import type { Clock } from '../clock.ts';
 import { Requests } from '../peer/requests.ts';
 import { RemoteError } from '../remote-store/remote-store.ts';

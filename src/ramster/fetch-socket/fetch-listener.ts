@@ -11,7 +11,8 @@
  * Bounds: connections, the time to a hello, requests under way on each, and answers that nobody reads.
  */
 
-import { FetchService, type PageFetcher, publish, type Store } from '../../zcache/index.ts';
+import { FetchService } from '../../zcache/fetch-service.ts';
+import { type PageFetcher, publish, type Store } from '../../zcache/index.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { parseUnixAddress } from '../transport/address.ts';
 import { ChannelListener } from '../transport/listener.ts';

@@ -6,7 +6,8 @@
  * not read its answers, loses them: a fetch ends by itself, and brings the page home in any case.
  */
 
-import { type FarHandle, type FetchService, TmemError } from '../../zcache/index.ts';
+import type { FarHandle, FetchService } from '../../zcache/fetch-service.ts';
+import { TmemError } from '../../zcache/index.ts';
 import type { Channel } from '../transport/transport.ts';
 import { decodeFrame, type Frame } from '../wire/frame.ts';
 import { encodeGetReply, encodeStatus } from '../wire/messages.ts';

@@ -10,7 +10,8 @@
  */
 
 import * as v from 'valibot';
-import { type FarHandle, OID_BYTES, receivedError, sentError } from '../../zcache/index.ts';
+import type { FarHandle } from '../../zcache/fetch-service.ts';
+import { OID_BYTES, receivedError, sentError } from '../../zcache/index.ts';
 import { exactly, readU32, writeU32 } from '../wire/fields.ts';
 import { encodeAfter, encodeFrame, HEAD_BYTES, type MessageType, newHead } from '../wire/frame.ts';
 import { decodeRefusal, encodeRefusal } from '../wire/hello.ts';
