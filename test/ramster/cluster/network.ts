@@ -12,8 +12,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { onTestFinished, type TestContext } from 'vitest';
 
-const PREFIX = 'tmem-test';
-const NAMESPACES = '/run/netns';
+export const PREFIX = 'tmem-test';
+export const NAMESPACES = '/run/netns';
 const SWITCH = 'switch';
 const SUBNET = '10.77.0';
 /** Where the switch itself can be reached. */
@@ -52,7 +52,7 @@ export class Network {
   constructor(names: readonly string[]) {
     this.#names = names;
     removeLeftOver();
-    onTestFinished(() => remove([SWITCH, ...names].map((name) => this.#namespace(name))));
+    onTestFinished(() => this.remove());
     for (const name of [SWITCH, ...names]) execFileSync('ip', ['netns', 'add', this.#namespace(name)]);
     const hub = this.#namespace(SWITCH);
     batch(hub, ['link set lo up', 'link add br0 type bridge', `addr add ${SWITCH_ADDRESS}/24 dev br0`]);
@@ -65,6 +65,10 @@ export class Network {
       ]);
       batch(own, ['link set lo up', `addr add ${this.ipOf(name)}/24 dev eth0`, 'link set eth0 up']);
     }
+  }
+
+  remove(): void {
+    remove([SWITCH, ...this.#names].map((name) => this.#namespace(name)));
   }
 
   ipOf(name: string): string {
