@@ -49,9 +49,10 @@ async function proxy(to: number, delayMs: number): Promise<number> {
   return await listening((client) => {
     const server = connect(to, '127.0.0.1').setNoDelay(true);
     const pass = (from: typeof client, into: typeof client, seen: (bytes: number) => void): void => {
+      const after = delayMs === 0 ? (task: () => void) => task() : later(delayMs);
       from.on('data', (bytes) => {
         seen(bytes.length);
-        after(delayMs, () => into.write(bytes));
+        after(() => into.write(bytes));
       });
       from.on('error', () => into.destroy());
       from.on('close', () => into.destroy());
@@ -63,18 +64,20 @@ async function proxy(to: number, delayMs: number): Promise<number> {
   });
 }
 
-/** Timers are no finer than a millisecond: shorter delays look at the clock in every turn of the loop. */
-function after(delayMs: number, task: () => void): void {
-  if (delayMs === 0) {
-    task();
-    return;
-  }
-  const dueMs = performance.now() + delayMs;
+/**
+ * Does tasks so much later, in their order. Timers are no finer than a millisecond: this looks at the clock in every turn
+ * of the loop.
+ */
+function later(delayMs: number): (task: () => void) => void {
+  const waiting: { dueMs: number; task: () => void }[] = [];
   const look = (): void => {
-    if (performance.now() >= dueMs) task();
-    else setImmediate(look);
+    while (waiting.length > 0 && performance.now() >= waiting[0]!.dueMs) waiting.shift()!.task();
+    if (waiting.length > 0) setImmediate(look);
   };
-  look();
+  return (task) => {
+    waiting.push({ dueMs: performance.now() + delayMs, task });
+    if (waiting.length === 1) setImmediate(look);
+  };
 }
 
 function listening(accept: (socket: import('node:net').Socket) => void): Promise<number> {

@@ -3,7 +3,7 @@
  * again. For a node itself (Ramster) and for other processes on its store (with a SocketFetcher).
  */
 
-import { isAway, type Oid, type PageFetcher, type Pool, TmemError } from '../zcache/index.ts';
+import { type Oid, PAGE_BYTES, type PageFetcher, type Pool, TmemError } from '../zcache/index.ts';
 
 /** Times that a page may leave between coming home and being read. */
 const ROUNDS_MAX = 8;
@@ -21,17 +21,17 @@ export class AwayPages {
    * @throws TmemError as Pool.get and PageFetcher.fetch; TMEM_ERR_BUSY if the page leaves again and again
    */
   get(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.get(oid, index, out), isExclusive(pool));
+    return this.#get(pool, oid, index, out, 'get');
   }
 
   /** As Pool.getAndKeep, wherever the page is. */
   getAndKeep(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.getAndKeep(oid, index, out), false);
+    return this.#get(pool, oid, index, out, 'keep');
   }
 
   /** As Pool.getAndFree, wherever the page is. */
   getAndFree(pool: Pool, oid: Oid, index: number, out: Uint8Array): Promise<number> {
-    return this.#get(pool, oid, index, out, () => pool.getAndFree(oid, index, out), true);
+    return this.#get(pool, oid, index, out, 'free');
   }
 
   async #get(
@@ -39,25 +39,21 @@ export class AwayPages {
     oid: Oid,
     index: number,
     out: Uint8Array,
-    ask: () => number,
-    isFreed: boolean,
+    how: 'get' | 'keep' | 'free',
   ): Promise<number> {
+    const { remotePages } = pool;
+    // An ephemeral page that comes as the answer is gone already; of others only the one that was looked at goes.
+    const isLeft = how === 'free' && pool.kind === 'persistent';
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      try {
-        return ask();
-      } catch (error) {
-        if (!isAway(error)) throw error;
-      }
-      const { remotePages } = pool;
-      const found = remotePages.look(oid, index);
-      if (found?.kind !== 'remote') continue;
-      checkLength(found.length, index, out);
+      const length = pool.getIfHere(oid, index, out, how);
+      if (length >= 0) return length;
+      // What does not fit is said before the page leaves its peer.
+      const found = isLeft || out.length < PAGE_BYTES ? remotePages.look(oid, index) : undefined;
+      if (found !== undefined) checkLength(found.length, index, out);
       const page = await this.#fetcher.fetch(pool, oid, index);
       if (page === 'local') continue;
       checkLength(page.length, index, out);
-      // An ephemeral page that comes as the answer is gone already; of others only the one that was looked at goes.
-      const isLeft = isFreed && pool.kind === 'persistent';
-      if (isLeft && !remotePages.abandon(oid, index, found)) continue;
+      if (isLeft && (found?.kind !== 'remote' || !remotePages.abandon(oid, index, found))) continue;
       out.set(page);
       return page.length;
     }
@@ -65,15 +61,10 @@ export class AwayPages {
   }
 }
 
-/** A get of such a pool gives the page away. */
-function isExclusive(pool: Pool): boolean {
-  return pool.kind === 'ephemeral' && pool.shared === null;
-}
-
 function checkLength(length: number, index: number, out: Uint8Array): void {
   if (length <= out.length) return;
   throw new TmemError(
     'TMEM_ERR_PAGE_LENGTH',
-    `get: the page at index ${index} is longer than the ${out.length} bytes of the buffer; it stays with the peer`,
+    `get: the page at index ${index} is longer than the ${out.length} bytes of the buffer; nothing was changed`,
   );
 }

@@ -23,6 +23,8 @@ const PERSISTENT = 4;
 const SEALED = 8;
 const LOST = 16;
 const HEAD_BYTES = 32;
+/** A u64 is written as two words: big integers cost more than all the rest. */
+const WORD = 2 ** 32;
 const PLACE_BYTES = 8;
 export const TAG_BYTES = 16;
 /** As many as a record has room for (60 bytes). */
@@ -53,7 +55,8 @@ export function encodeRecord(record: RemoteRecord): Uint8Array {
   bytes.writeUInt8(flags, 1);
   bytes.writeUInt16LE(record.bytes, 2);
   bytes.writeUInt32LE(record.pool, 4);
-  bytes.writeBigUInt64LE(BigInt(record.id), 8);
+  bytes.writeUInt32LE(record.id % WORD, 8);
+  bytes.writeUInt32LE(Math.floor(record.id / WORD), 12);
   if (record.tag !== undefined) bytes.set(record.tag, 16);
   for (const [i, { node, memory }] of record.places.entries()) {
     bytes.writeUInt32LE(node, HEAD_BYTES + i * PLACE_BYTES);
@@ -69,7 +72,7 @@ export function decodeRecord(record: Uint8Array): RemoteRecord | undefined {
   if (!Number.isInteger(count) || count < 0 || count > PLACES_MAX || bytes[0] !== FORMAT) return undefined;
   const flags = bytes.readUInt8(1);
   const codec = CODECS[flags & 3];
-  const id = Number(bytes.readBigUInt64LE(8));
+  const id = bytes.readUInt32LE(12) * WORD + bytes.readUInt32LE(8);
   if (codec === undefined || id === 0 || id > PAGE_ID_MAX) return undefined;
   return {
     pool: bytes.readUInt32LE(4),

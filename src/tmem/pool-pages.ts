@@ -22,6 +22,9 @@ export const GET_KEEP = 1;
 const GET_FREE = 2;
 const GET_PEEK = 3;
 
+/** What getIfHere says of a page that is with a peer. */
+const AWAY = -1;
+
 export abstract class PoolPages {
   readonly name: string;
   readonly kind: PoolKind;
@@ -100,7 +103,16 @@ export abstract class PoolPages {
     return this.getPage(oid, index, out, GET_PEEK);
   }
 
-  protected getPage(oid: Oid, index: number, out: Uint8Array, mode: number): number {
+  /**
+   * As get, getAndKeep or getAndFree, but a page that is with a peer is an answer, -1, and no error: for those who fetch
+   * such pages, to whom it is nothing unusual. An error costs as much as several gets.
+   */
+  getIfHere(oid: Oid, index: number, out: Uint8Array, how: 'get' | 'keep' | 'free'): number {
+    const mode = how === 'keep' ? GET_KEEP : how === 'free' ? GET_FREE : GET_DEFAULT;
+    return this.getPage(oid, index, out, mode, true);
+  }
+
+  protected getPage(oid: Oid, index: number, out: Uint8Array, mode: number, mayBeAway = false): number {
     this.checkHandle(oid, index);
     checkBuffer(out);
     const at = this.arenas.place(oid, index);
@@ -129,7 +141,10 @@ export abstract class PoolPages {
       }
       if (length === undefined) continue;
       if (length > 0) arena.takeOut(out, length);
-      else if (length < 0) this.failedGet(length, index, out);
+      else if (length < 0) {
+        if (mayBeAway && length === CODE.remote) return AWAY;
+        this.failedGet(length, index, out);
+      }
       return length;
     }
   }

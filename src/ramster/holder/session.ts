@@ -51,6 +51,9 @@ export interface SessionHost {
   ended(session: Session, reason: string): void;
 }
 
+/** How often a busy owner's lease is renewed: leases are seconds at least. */
+const RENEWAL_MS = 100;
+
 export class Session {
   readonly channel: Channel;
   readonly #host: SessionHost;
@@ -58,6 +61,8 @@ export class Session {
   #owner: Owner | undefined;
   #hello: Hello | undefined;
   #heardMs: number;
+  /** When the lease was renewed last. */
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(host: SessionHost, channel: Channel, clock: Clock) {
     this.#host = host;
@@ -117,7 +122,10 @@ export class Session {
   }
 
   #onRequest(frame: Frame, owner: Owner): void {
-    this.#host.heard(owner);
+    if (this.#heardMs - this.#renewedMs >= RENEWAL_MS) {
+      this.#renewedMs = this.#heardMs;
+      this.#host.heard(owner);
+    }
     this.channel.send(...this.#answer(frame, owner));
   }
 

@@ -46,6 +46,9 @@ export class ArenaForeignPages implements ForeignPages {
   readonly #limits: LendingLimits;
   /** By client name. */
   readonly #held = new Map<string, HeldPages>();
+  readonly #page = Buffer.alloc(FRAME_BYTES);
+  /** Of owners that asked: who asks again is the same object. */
+  readonly #names = new WeakMap<Owner, string>();
   /** Pages that may be taken before what is lent is counted. */
   #allowance = 0;
 
@@ -74,11 +77,11 @@ export class ArenaForeignPages implements ForeignPages {
   get(owner: Owner, pool: number, id: PageId, free: boolean): Uint8Array | undefined {
     const from = this.#heldFor(owner)?.pool(pool);
     if (from === undefined) return undefined;
-    const page = Buffer.allocUnsafe(FRAME_BYTES);
     const length = free
-      ? from.getAndFree(oidOf(id), indexOf(id), page)
-      : from.getAndKeep(oidOf(id), indexOf(id), page);
-    return length === 0 ? undefined : page.subarray(0, length);
+      ? from.getAndFree(oidOf(id), indexOf(id), this.#page)
+      : from.getAndKeep(oidOf(id), indexOf(id), this.#page);
+    // A copy of its length: whole pages' worth of memory for each would be garbage to collect.
+    return length === 0 ? undefined : Buffer.from(this.#page.subarray(0, length));
   }
 
   free(owner: Owner, pool: number, id: PageId): boolean {
@@ -131,7 +134,12 @@ export class ArenaForeignPages implements ForeignPages {
   }
 
   #heldFor(owner: Owner): HeldPages | undefined {
-    return this.#held.get(clientName(owner));
+    let name = this.#names.get(owner);
+    if (name === undefined) {
+      name = clientName(owner);
+      this.#names.set(owner, name);
+    }
+    return this.#held.get(name);
   }
 
   /** Undefined: there is nothing left to make it of. */

@@ -8,6 +8,7 @@
  */
 
 import { TmemError } from '../../zcache/index.ts';
+import type { Timer } from '../clock.ts';
 import type { PageRef, RemoteLook, StoredBytes } from '../local/local-pages.ts';
 import type { Place } from '../place.ts';
 import { decodeRecord, encodeRecord, type RemoteRecord } from '../record.ts';
@@ -78,8 +79,8 @@ export class Fetch {
     if (outcome === 'gone') return 'again';
     const isPersistent = record.kind === 'persistent';
     if (outcome === 'damaged') {
-      // It is what was sealed, so no other copy is better.
-      if (!isPersistent) return this.#missing(page, found, record);
+      // Of what was sealed no other copy is better. Else the only copy is not what was sent.
+      if (!isPersistent || record.tag === undefined) return this.#missing(page, found, record);
       this.#countGet(true, false);
       throw damaged();
     }
@@ -162,17 +163,18 @@ export class Fetch {
       let next = 0;
       let open = 0;
       let isDone = false;
+      let hedge: Timer | undefined;
       const end = (result: Found): void => {
         isDone = true;
-        hedge.cancel();
+        hedge?.cancel();
         resolve(result);
       };
       const askNext = (): void => {
         const store = reachable[next++];
         if (isDone || store === undefined) return;
         open++;
-        hedge.cancel();
-        hedge = clock.after(settings.hedgeMs, askNext);
+        hedge?.cancel();
+        if (next < reachable.length) hedge = clock.after(settings.hedgeMs, askNext);
         void this.#askOne(store, page, found, record).then((answer) => {
           open--;
           if (isDone) return;
@@ -182,7 +184,6 @@ export class Fetch {
           else if (open === 0) end(unknown ? 'unknown' : 'nowhere');
         });
       };
-      let hedge = clock.after(0, () => {});
       askNext();
     });
   }
@@ -209,8 +210,9 @@ export class Fetch {
       record.tag === undefined ? copy : sealer.open(page, record.id, { bytes: copy, tag: record.tag });
     if (bytes === undefined) return undefined;
     const stored = { codec: record.codec, bytes };
-    // What is sealed was authenticated; of other bytes only the page's checksum tells.
-    return record.tag !== undefined || local.decode(found, stored) !== undefined ? stored : undefined;
+    // What is sealed was authenticated, and what has no other copy is checked when it comes home.
+    const isTrusted = record.tag !== undefined || record.places.length === 1;
+    return isTrusted || local.decode(found, stored) !== undefined ? stored : undefined;
   }
 
   #reachable(places: readonly Place[]): RemoteStore[] {

@@ -14,6 +14,7 @@ import { TAG_BYTES } from '../record.ts';
 const ALGORITHM = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const HANDLE_BYTES = 32;
+const WORD = 2 ** 32;
 
 export interface SealedBytes {
   readonly bytes: Uint8Array;
@@ -58,7 +59,8 @@ function plain({ buffer, byteOffset, length }: Buffer): Uint8Array {
 
 function nonceOf(id: PageId): Uint8Array {
   const nonce = Buffer.alloc(NONCE_BYTES);
-  nonce.writeBigUInt64LE(BigInt(id), NONCE_BYTES - 8);
+  nonce.writeUInt32LE(id % WORD, NONCE_BYTES - 8);
+  nonce.writeUInt32LE(Math.floor(id / WORD), NONCE_BYTES - 4);
   return nonce;
 }
 

@@ -81,7 +81,7 @@ export class PeerStore implements RemoteStore {
       (request) => encodeGet(request, { pool, id, free }),
       (frame) => {
         if (frame.status === 'miss') return undefined;
-        return decodeGetReply(this.#accepted(frame).body).slice();
+        return Buffer.from(decodeGetReply(this.#accepted(frame).body));
       },
     );
   }
