@@ -14,6 +14,7 @@ import type { Member, Membership, NodeStatus } from './membership/membership.ts'
 import { choosePartners, partnerOrder } from './membership/partners.ts';
 import { Away } from './owner/away.ts';
 import type { Fetched } from './owner/fetch.ts';
+import { MissingCopies } from './owner/missing-copies.ts';
 import { Owner } from './owner/owner.ts';
 import { sleep } from './owner/parts.ts';
 import { ReleaseQueue } from './owner/release-queue.ts';
@@ -140,6 +141,7 @@ export class RamsterNode {
       ids: new PageIds(identity.incarnation),
       sealer: new Sealer(identity.key),
       unsettled: new Unsettled(),
+      missing: new MissingCopies(),
       away: new Away(statistics),
       releases: new ReleaseQueue({
         ...{ stores, statistics, clock },

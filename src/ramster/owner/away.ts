@@ -6,7 +6,7 @@
 
 import type { PageId } from '../page-id.ts';
 import type { RamsterStatistics } from '../statistics.ts';
-import { hasId } from './survey.ts';
+import { indexOfId } from './survey.ts';
 
 export class Away {
   readonly #statistics: RamsterStatistics;
@@ -51,7 +51,7 @@ export class Away {
     this.#walk = undefined;
     let count = 0;
     for (const [i, id] of seen.entries()) if (id !== seen[i - 1] && !back.has(id)) count++;
-    for (const id of left) if (!back.has(id) && !hasId(seen, id)) count++;
+    for (const id of left) if (!back.has(id) && indexOfId(seen, id) === -1) count++;
     this.#statistics.remote_pers_pages = count;
     this.#isCounted = true;
   }

@@ -234,7 +234,8 @@ export class Owner {
       this.#counted = Promise.withResolvers();
       const isWhole = await this.#repairAll(found);
       const isSwept = !isSweep || (await this.#sweepAll(found));
-      if (!isWhole || !isSwept) this.#surveyAgain(!isSwept);
+      if (!isWhole || !isSwept || this.#sweep.hasMissing) this.#surveyAgain(!isSwept);
+      this.#sweep.hasMissing = false;
     } catch {
       // The store was busy, or is being closed; nothing is lost by looking later.
       this.#surveyAgain(isSweep);

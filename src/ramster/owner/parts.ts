@@ -2,13 +2,15 @@
 
 import type { Clock, Random } from '../clock.ts';
 import type { LocalPages, PageRef } from '../local/local-pages.ts';
-import type { PageIds } from '../page-id.ts';
+import type { PageId, PageIds } from '../page-id.ts';
+import type { Place } from '../place.ts';
 import type { NodeSettings } from '../settings.ts';
 import type { RamsterStatistics } from '../statistics.ts';
 import type { Away } from './away.ts';
+import type { MissingCopies } from './missing-copies.ts';
 import type { ReleaseQueue } from './release-queue.ts';
 import type { Sealer } from './seal.ts';
-import type { RemoteStores } from './stores.ts';
+import type { PlaceHealth, RemoteStores } from './stores.ts';
 import type { Unsettled } from './unsettled.ts';
 
 export interface OwnerParts {
@@ -22,9 +24,15 @@ export interface OwnerParts {
   readonly sealer: Sealer;
   readonly unsettled: Unsettled;
   readonly away: Away;
+  readonly missing: MissingCopies;
   readonly releases: ReleaseQueue;
   /** A persistent page has no copy any more. */
   readonly lost: (page: PageRef) => void;
+}
+
+/** What is known of the copy of a page at a place; one that the place did not list is gone. */
+export function copyHealth({ stores, missing }: OwnerParts, place: Place, id: PageId): PlaceHealth {
+  return missing.has(place, id) ? 'gone' : stores.health(place);
 }
 
 /** Names a handle among all of the node. */

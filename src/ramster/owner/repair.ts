@@ -5,11 +5,11 @@
 
 import type { PageRef, RemoteLook } from '../local/local-pages.ts';
 import type { PageId } from '../page-id.ts';
-import type { Place } from '../place.ts';
+import { isSamePlace, type Place } from '../place.ts';
 import { encodeRecord, type RemoteRecord } from '../record.ts';
 import { makeCopies } from './copies.ts';
 import { type Fetch, readRecord } from './fetch.ts';
-import type { OwnerParts } from './parts.ts';
+import { copyHealth, type OwnerParts } from './parts.ts';
 import type { PlaceHealth } from './stores.ts';
 import { needOf } from './survey.ts';
 
@@ -51,7 +51,7 @@ export class Repair {
     return (
       this.#hasRoom() ||
       stores.candidates().some(({ node }) => !taken.includes(node)) ||
-      record.places.every((place) => stores.health(place) === 'gone')
+      record.places.every((place) => copyHealth(this.#parts, place, record.id) === 'gone')
     );
   }
 
@@ -60,17 +60,18 @@ export class Repair {
    * would free the new one, too. Who has lost its memory has none any more.
    */
   #taken({ id, places }: RemoteRecord): number[] {
-    const { stores, releases } = this.#parts;
-    const holders = places.filter((place) => stores.health(place) !== 'gone');
+    const { releases } = this.#parts;
+    const holders = places.filter((place) => copyHealth(this.#parts, place, id) !== 'gone');
     return [...holders.map(({ node }) => node), ...releases.nodesOf(id)];
   }
 
   async #mend(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Repaired> {
-    const { local, stores, random, settings, releases, statistics, sealer } = this.#parts;
+    const { local, stores, random, settings, releases, statistics, sealer, missing } = this.#parts;
     const copy = await this.#fetch.ask(page, found, record);
     if (copy === 'unknown') return 'short';
     if (copy === 'nowhere') return this.#fetch.lose(page, found, record) ? 'lost' : 'short';
-    const good = record.places.filter((place) => stores.health(place) === 'good');
+    const healthOf = (place: Place): PlaceHealth => copyHealth(this.#parts, place, record.id);
+    const good = record.places.filter((place) => healthOf(place) === 'good');
     const { pool, kind, id } = record;
     // Sealed again under the same id it is the same bytes.
     const bytes =
@@ -79,7 +80,7 @@ export class Repair {
     if (wanted <= 0) return 'whole';
     const made = await makeCopies(stores, random, { pool, kind, id, bytes }, wanted, this.#taken(record));
     const placesThatAre = (health: PlaceHealth): Place[] =>
-      record.places.filter((place) => !good.includes(place) && stores.health(place) === health);
+      record.places.filter((place) => !good.includes(place) && healthOf(place) === health);
     // A copy at who leaves or is away is better than none.
     const others = [...placesThatAre('good'), ...placesThatAre('leaving'), ...placesThatAre('away')];
     const kept = [...good, ...made.places, ...others].slice(0, settings.replicas);
@@ -93,7 +94,10 @@ export class Repair {
       const now = local.look(page);
       return now?.kind === 'remote' && readRecord(now).id === id ? 'short' : 'whole';
     }
-    releases.add(pool, id, [...dropped, ...made.uncertain]);
+    for (const place of made.places) missing.found(place, id);
+    // Of a copy that is missing there is nothing to free, and a free could come after a new one.
+    const freed = dropped.filter((place) => !made.places.some((each) => isSamePlace(each, place)));
+    releases.add(pool, id, [...freed, ...made.uncertain]);
     statistics.replicas_repaired += made.places.length;
     return made.places.length < wanted ? 'short' : 'whole';
   }

@@ -6,7 +6,7 @@
 import type { PageRef } from '../local/local-pages.ts';
 import type { PageId } from '../page-id.ts';
 import { decodeRecord, type RemoteRecord } from '../record.ts';
-import { type OwnerParts, sleep } from './parts.ts';
+import { copyHealth, type OwnerParts, sleep } from './parts.ts';
 
 /** Records of a step: well under a millisecond. */
 const STEP_RECORDS = 256;
@@ -39,9 +39,8 @@ export function placeKey(node: number, memory: number): string {
   return `${node}/${memory}`;
 }
 
-/** Whether a sorted list has an id. */
-export function hasId(ids: Float64Array | undefined, id: PageId): boolean {
-  if (ids === undefined) return false;
+/** Where a sorted list has an id; -1: nowhere. */
+export function indexOfId(ids: Float64Array, id: PageId): number {
   let low = 0;
   let high = ids.length;
   while (low < high) {
@@ -49,7 +48,7 @@ export function hasId(ids: Float64Array | undefined, id: PageId): boolean {
     if ((ids[middle] as number) < id) low = middle + 1;
     else high = middle;
   }
-  return ids[low] === id;
+  return ids[low] === id ? low : -1;
 }
 
 export async function survey(parts: OwnerParts): Promise<Survey> {
@@ -102,9 +101,10 @@ export async function survey(parts: OwnerParts): Promise<Survey> {
 }
 
 /** 'short': too few good copies. 'move': enough, but some holder leaves. Ephemeral pages are never copied anew. */
-export function needOf({ stores, settings }: OwnerParts, record: RemoteRecord): 'none' | 'short' | 'move' {
+export function needOf(parts: OwnerParts, record: RemoteRecord): 'none' | 'short' | 'move' {
   if (record.kind === 'ephemeral') return 'none';
-  const health = record.places.map((place) => stores.health(place));
+  const { settings } = parts;
+  const health = record.places.map((place) => copyHealth(parts, place, record.id));
   const good = health.filter((each) => each === 'good').length;
   const leaving = health.filter((each) => each === 'leaving').length;
   if (good >= settings.replicas) return 'none';

@@ -7,6 +7,7 @@ import { PAGE_BYTES, SimMemory } from '../../../sim/memory.ts';
 import { streamsOf } from '../../../sim/random.ts';
 import type { PageRef } from '../../../src/ramster/local/local-pages.ts';
 import { Away } from '../../../src/ramster/owner/away.ts';
+import { MissingCopies } from '../../../src/ramster/owner/missing-copies.ts';
 import { type OwnerParts, sleep } from '../../../src/ramster/owner/parts.ts';
 import { ReleaseQueue } from '../../../src/ramster/owner/release-queue.ts';
 import { Sealer } from '../../../src/ramster/owner/seal.ts';
@@ -61,6 +62,7 @@ export class Scene {
       ids: new PageIds(identity.incarnation),
       sealer: new Sealer(identity.key),
       unsettled: new Unsettled(),
+      missing: new MissingCopies(),
       releases: new ReleaseQueue({
         ...{ stores, statistics, clock, unknownMs: settings.leaseMs },
         isLeaseOver: (store) => this.isLeaseOver(store),
