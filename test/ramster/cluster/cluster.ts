@@ -27,7 +27,7 @@ const LENT = { lendBytes: '56 MiB', capBytes: '56 MiB' };
 export const AWAY_LEAST = 400;
 
 /** Copies of each persistent page. */
-export const REPLICAS = 2;
+const REPLICAS = 2;
 
 const SETTINGS = {
   ...{ replicas: REPLICAS, sendBelowPercent: 68, sendUntilPercent: 72, homeAbovePercent: 100 },
