@@ -1,5 +1,5 @@
-// RAMster beside plain sockets and Redis: pages that are with a peer on the loopback, and what the death of a peer costs.
-// One measurement a file in bench/ramster/; `--only gets` runs some of them.
+// RAMster beside plain sockets and Redis: pages that are with a peer on the loopback, and what the death of a peer
+// costs. One measurement a file in bench/ramster/; `--only gets` runs some of them.
 
 import { measureFailover } from './ramster/failover.ts';
 import { measureGets } from './ramster/gets.ts';

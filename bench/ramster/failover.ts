@@ -1,5 +1,5 @@
-// SIGKILL of one of three holders while pages are got and sent: nothing may be lost, gets may be blocked for a second in
-// all, and every page has to have two copies again.
+// SIGKILL of one of three holders while pages are got and sent: nothing may be lost, gets may be blocked for a second
+// in all, and every page has to have two copies again.
 
 import type { BenchOptions, Figures } from '../run.ts';
 import { rounded } from '../support/measure.ts';

@@ -28,7 +28,8 @@ export async function measureGets({ pages, say }: BenchOptions): Promise<Figures
     figures.raw_tcp_p50_us = rounded(direct.plain, 1);
     figures.redis_get_p50_us = rounded(direct.redis, 1);
     say(
-      `get: ours ${direct.ours.toFixed(1)} us, plain sockets ${direct.plain.toFixed(1)}, Redis ${direct.redis.toFixed(1)}`,
+      `get: ours ${direct.ours.toFixed(1)} us, plain sockets ${direct.plain.toFixed(1)}, ` +
+        `Redis ${direct.redis.toFixed(1)}`,
     );
     const sealed = await compare({ secured: true, holders: 1, replicas: 1, pagesFile: pages }, plain, redis);
     figures.remote_get_tls_sealed_p50_vs_raw_tcp = rounded(sealed.ours / sealed.plain);

@@ -65,8 +65,8 @@ async function proxy(to: number, delayMs: number): Promise<number> {
 }
 
 /**
- * Does tasks so much later, in their order. Timers are no finer than a millisecond: this looks at the clock in every turn
- * of the loop.
+ * Does tasks so much later, in their order. Timers are no finer than a millisecond: this looks at the clock in every
+ * turn of the loop.
  */
 function later(delayMs: number): (task: () => void) => void {
   const waiting: { dueMs: number; task: () => void }[] = [];

@@ -1,5 +1,5 @@
-// Many pages at a time: pages a second sent to a peer and acknowledged, beside SETs of the same pages in Redis; and bytes
-// on the wire.
+// Many pages at a time: pages a second sent to a peer and acknowledged, beside SETs of the same pages in Redis; and
+// bytes on the wire.
 
 import { Redis } from 'ioredis';
 import { RedisServer } from '../../test/ramster/redis-server.ts';

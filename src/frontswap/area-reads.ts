@@ -1,6 +1,6 @@
 /**
- * Reading an area and its device: each slot from the store, else from the device, else zeroes. Pages that are with peers
- * are fetched, several at a time.
+ * Reading an area and its device: each slot from the store, else from the device, else zeroes. Pages that are with
+ * peers are fetched, several at a time.
  *
  * Readers take no lock. A page that leaves the store is on the device by then (device-side.ts), so whoever misses it
  * here finds it there.

@@ -186,8 +186,8 @@ export class FrontswapArea {
   }
 
   /**
-   * Asks for the page of a slot that is with a peer: a call that needed it threw TMEM_ERR_REMOTE. 'local': it came home,
-   * or is not in the store any more; ask again. Else the page, as it was at some moment after this call.
+   * Asks for the page of a slot that is with a peer: a call that needed it threw TMEM_ERR_REMOTE. 'local': it came
+   * home, or is not in the store any more; ask again. Else the page, as it was at some moment after this call.
    *
    * @throws TmemError TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST; TMEM_ERR_REMOTE if the backend has nobody to ask
    */

@@ -7,7 +7,8 @@
  * Rules it keeps:
  * - nobody is asked before the store has said that the page is away. It says so by throwing, which takes microseconds:
  *   who knows it already does not ask again;
- * - the page itself is what the slot held at some moment after it was asked for: enough for a reader. Who changes a slot
+ * - the page itself is what the slot held at some moment after it was asked for: enough for a reader. Who changes a
+ * slot
  *   or writes it to the device holds its region, so that nobody else changes it meanwhile;
  * - a region may be held while a page is fetched: no fetcher waits for regions, and each answers in bounded time.
  */
@@ -34,8 +35,8 @@ export class AwayPages {
   }
 
   /**
-   * Does `here`, which needs the page of a slot, as soon as that is there; or `given` with the page itself. `isAway`: it
-   * was away a moment ago.
+   * Does `here`, which needs the page of a slot, as soon as that is there; or `given` with the page itself. `isAway`:
+   * it was away a moment ago.
    */
   async whenHere<T>(
     slot: number,

@@ -99,8 +99,8 @@ export class DeviceSide {
   }
 
   /**
-   * Copies a run of dirty pages to `buffer`; how many. Marks without a page are taken back. Pages that are with peers are
-   * counted and noted in `away`; without it, they end the run.
+   * Copies a run of dirty pages to `buffer`; how many. Marks without a page are taken back. Pages that are with peers
+   * are counted and noted in `away`; without it, they end the run.
    */
   #collect(first: number, end: number, buffer: Uint8Array, away: number[] | undefined): number {
     const { map } = this.#area;

@@ -1,5 +1,6 @@
 /**
- * Time and chance, as everything in RAMster takes them: handed in, so that the simulator runs the same code from a seed.
+ * Time and chance, as everything in RAMster takes them: handed in, so that the simulator runs the same code from a
+ * seed.
  */
 
 /** A timer that was set. */

@@ -10,6 +10,7 @@ export { StaticMembership, type StaticMembershipOptions } from './membership/sta
 export type { Drained, PeerView } from './node.ts';
 export type { RamsterSettings } from './options.ts';
 export { type MembershipContext, Ramster, type RamsterOptions } from './ramster.ts';
+export { DiskStore, type DiskStoreOptions } from './remote-store/disk-store.ts';
 export {
   type HeldPage,
   RemoteError,

@@ -1,7 +1,7 @@
 /**
  * Page ids: the name of one copy that a node sent to its peers. A node never uses an id again, so a message about an id
- * is about that copy alone, however late it arrives: what is decided later about the same handle has another id. This is
- * the version per handle that the original lacked.
+ * is about that copy alone, however late it arrives: what is decided later about the same handle has another id. This
+ * is the version per handle that the original lacked.
  *
  *   id = incarnation * 2^32 + counter      an exact JavaScript number, below 2^53
  *

@@ -1,6 +1,6 @@
 /**
- * The record that stands in the index for a page that is away: 32 bytes, and eight for each place. The core keeps it and
- * never looks into it.
+ * The record that stands in the index for a page that is away: 32 bytes, and eight for each place. The core keeps it
+ * and never looks into it.
  *
  *   0  u8   format, 1
  *   1  u8   bits 0-1 codec (raw, lz4, lzo) | 2 persistent | 3 sealed | 4 lost

@@ -104,8 +104,8 @@ export abstract class PoolPages {
   }
 
   /**
-   * As get, getAndKeep or getAndFree, but a page that is with a peer is an answer, -1, and no error: for those who fetch
-   * such pages, to whom it is nothing unusual. An error costs as much as several gets.
+   * As get, getAndKeep or getAndFree, but a page that is with a peer is an answer, -1, and no error: for those who
+   * fetch such pages, to whom it is nothing unusual. An error costs as much as several gets.
    */
   getIfHere(oid: Oid, index: number, out: Uint8Array, how: 'get' | 'keep' | 'free'): number {
     const mode = how === 'keep' ? GET_KEEP : how === 'free' ? GET_FREE : GET_DEFAULT;

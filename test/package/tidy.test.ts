@@ -31,7 +31,7 @@ describe('code', () => {
   });
 
   test('files of the package open with a note', () => {
-    const sources = code.filter((path) => /^(arena|src|scripts|bench|conformance)\//.test(path));
+    const sources = code.filter((path) => /^(arena|src|scripts|bench|conformance|sim)\//.test(path));
     expect(sources.filter((path) => !/^(#!.*\n)?(\/\/|\/\*)/.test(textOf(path)))).toEqual([]);
   });
 

@@ -35,6 +35,19 @@ describe('nothing is stale, lost, left behind or waited for without end', () => 
   });
 });
 
+// A get's patience began anew with every change of a version that its handle shares with others.
+test('a get waits no longer when its neighbours change (seed 5045)', async () => {
+  const result = await small(5045, { steps: 2000 });
+  expect(result.findings).toEqual([]);
+});
+
+// Peers that had given this owner all they give were asked again and again, while others had room.
+test('a page that is short of copies comes home or finds another peer (seed 10001)', async () => {
+  const result = await small(10_001, { nodes: 50, steps: 5000 });
+  expect(result.findings).toEqual([]);
+  expect(result.short_at_end).toBe(0);
+});
+
 test('what a quiet node sends, and how soon a dead one is found, does not grow with the cluster', async () => {
   const scale = (nodes: number) => runScale({ seed: 1, nodes, ...cluster() });
   const few = await scale(10);

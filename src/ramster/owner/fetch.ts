@@ -48,13 +48,14 @@ export class Fetch {
   }
 
   async #fetch(page: PageRef): Promise<Fetched> {
-    const { local } = this.#parts;
+    const { local, clock, settings } = this.#parts;
+    const endMs = clock.now() + settings.patienceMs;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const found = local.look(page);
       if (found?.kind !== 'remote') return 'local';
       const record = readRecord(found);
       if (record.lost) throw pageLost();
-      const copy = await this.#find(page, found, record);
+      const copy = await this.#find(page, found, record, endMs);
       if (copy === 'changed') continue;
       if (copy === 'unknown' && record.kind === 'persistent') {
         this.#countGet(true, false);
@@ -136,9 +137,13 @@ export class Fetch {
   }
 
   /** Asks until there is a copy, or it is clear that there is none, or patience ends. */
-  async #find(page: PageRef, found: RemoteLook, record: RemoteRecord): Promise<Found | 'changed'> {
-    const { clock, settings, local } = this.#parts;
-    const endMs = clock.now() + settings.patienceMs;
+  async #find(
+    page: PageRef,
+    found: RemoteLook,
+    record: RemoteRecord,
+    endMs: number,
+  ): Promise<Found | 'changed'> {
+    const { clock, local } = this.#parts;
     for (;;) {
       const copy = await this.ask(page, found, record);
       if (copy !== 'unknown' || record.kind === 'ephemeral' || clock.now() >= endMs) return copy;

@@ -1,6 +1,7 @@
 /**
- * Copies that are missing: a record names them at a place, and the place did not list them. A holder whose lease for this
- * node was over may have dropped them, an engine may have lost its last writes, and a peer that lies never had them.
+ * Copies that are missing: a record names them at a place, and the place did not list them. A holder whose lease for
+ * this node was over may have dropped them, an engine may have lost its last writes, and a peer that lies never had
+ * them.
  *
  * It is a reason to make copies anew, and none to give a page up: who gets one asks the place all the same.
  */

@@ -120,6 +120,6 @@ export class Repair {
   #hasRoom(): boolean {
     const { local, settings } = this.#parts;
     const { totalBytes, freeBytes, pressed } = local.room();
-    return !pressed && freeBytes * 100 >= totalBytes * settings.sendUntilPercent;
+    return !pressed && freeBytes * 100 >= totalBytes * settings.sendBelowPercent;
   }
 }

@@ -33,6 +33,8 @@ import { PROTOCOLS, type Self } from './self.ts';
 /** Waits between attempts to connect: doubled from the first up to the last. */
 const RETRY_FIRST_MS = 100;
 const RETRY_LAST_MS = 3000;
+/** How long a peer that refused a page for want of room is asked for no other. */
+const FULL_MS = 2000;
 /** Share of the latest round trip in the mean that is kept. */
 const LATENCY_WEIGHT = 1 / 8;
 
@@ -65,6 +67,8 @@ export class Link {
   #state: RemoteState = 'down';
   #problem: string | undefined;
   #heardMs = Number.NEGATIVE_INFINITY;
+  #isFull = false;
+  #fullUntilMs = Number.NEGATIVE_INFINITY;
   /** When the last message was sent that the peer has answered: its lease for us runs from then at least. */
   #leaseFromMs: number;
   /** When a page was put there last. */
@@ -104,9 +108,9 @@ export class Link {
     return this.#state;
   }
 
-  /** What the peer said last of itself. */
+  /** What the peer said last of itself; for a while after it refused a page for want of room, it has none for us. */
   get status(): NodeStatus {
-    return this.#status;
+    return this.#isFull ? { ...this.#status, freeBytes: 0 } : this.#status;
   }
 
   /** Number of the memory in which the peer keeps our pages; undefined: never reached. */
@@ -151,9 +155,18 @@ export class Link {
     return this.#requests.ask(type, encode, receive);
   }
 
-  /** The peer has said that it can take less than we thought. */
-  tookUp(freeBytes: number): void {
-    this.#status = { ...this.#status, freeBytes };
+  /** The peer has taken so many bytes. */
+  took(bytes: number): void {
+    const { freeBytes } = this.#status;
+    this.#status = { ...this.#status, freeBytes: Math.max(0, freeBytes - bytes) };
+  }
+
+  /** The peer took a page no more. It may have room for others: what it gives one owner is limited. */
+  refusedForRoom(): void {
+    this.#fullUntilMs = this.#options.clock.now() + FULL_MS;
+    if (this.#isFull) return;
+    this.#isFull = true;
+    this.#options.changed(this);
   }
 
   async #connect(): Promise<void> {
@@ -262,7 +275,9 @@ export class Link {
         const changed =
           heard.draining !== this.#status.draining || heard.freeBytes !== this.#status.freeBytes;
         this.#status = heard;
-        if (changed) this.#options.changed(this);
+        const hasRoomAgain = this.#isFull && this.#options.clock.now() >= this.#fullUntilMs;
+        if (hasRoomAgain) this.#isFull = false;
+        if (changed || hasRoomAgain) this.#options.changed(this);
       },
       // Silence is told by the state.
       () => {},

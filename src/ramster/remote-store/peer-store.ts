@@ -69,9 +69,8 @@ export class PeerStore implements RemoteStore {
         return 'stored';
       },
     );
-    // Until it says more of itself, it is not asked again for this much.
-    if (outcome === 'full') this.#link.tookUp(0);
-    else if (outcome === 'stored') this.#link.tookUp(Math.max(0, this.freeBytes - page.bytes.length));
+    if (outcome === 'full') this.#link.refusedForRoom();
+    else if (outcome === 'stored') this.#link.took(page.bytes.length);
     return outcome;
   }
 

@@ -4,7 +4,8 @@
  * (conformance.ts).
  *
  * Rules of every implementation:
- * - what `put` answered 'stored' to is there for `get` until it is freed, its pool destroyed, or the store's memory lost;
+ * - what `put` answered 'stored' to is there for `get` until it is freed, its pool destroyed, or the store's memory
+ * lost;
  *   ephemeral pages may vanish at any time, and then are a miss;
  * - `get` returns exactly the bytes put under that id, or undefined: it knows that the page is not there;
  * - no call waits longer than the store's deadline: who cannot know throws a RemoteError;

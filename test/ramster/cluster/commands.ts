@@ -1,5 +1,5 @@
-// Commands between a test and its processes: a call here, a function there. The process tells when it is ready, and ends
-// with its parent.
+// Commands between a test and its processes: a call here, a function there. The process tells when it is ready, and
+// ends with its parent.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

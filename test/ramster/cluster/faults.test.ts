@@ -1,5 +1,5 @@
-// Faults of all sorts, one after the other and two at a time, drawn from a seed. All stores have names, so whatever happens
-// every page is somewhere.
+// Faults of all sorts, one after the other and two at a time, drawn from a seed. All stores have names, so whatever
+// happens every page is somewhere.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';

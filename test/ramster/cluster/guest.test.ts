@@ -21,8 +21,8 @@ const LENDER: NodeChanges = {
   ramster: { lendBytes: '88 MiB', capBytes: '88 MiB' },
 };
 /**
- * Most of the store is kept free for what comes faster than it leaves; what does not fit even so goes to a file, or QEMU
- * would stop a guest whose disk is full.
+ * Most of the store is kept free for what comes faster than it leaves; what does not fit even so goes to a file, or
+ * QEMU would stop a guest whose disk is full.
  */
 const borrower = (file: string): NodeChanges => ({
   store: { memory: '32 MiB' },

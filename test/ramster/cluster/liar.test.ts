@@ -32,10 +32,10 @@ test.for([
     const pages = new Pages(51);
     await pages.fill(a);
     const load = pages.load(a);
-    await load.goOn(SOME);
     // These do not end the connection.
     await liar.call('tell', ['garbage', 'flipped', 'others', 'older', 'shorter', 'longer', 'misses']);
     await load.goOn(SOME);
+    await liar.call('tell', 'all');
     await until(
       'each lie was told',
       async () => {

@@ -1,5 +1,5 @@
-// A peer that lies, as a process: it has a certificate of the cluster and speaks its protocol, always has room, says ok to
-// everything, frees nothing, lists pages that nobody ever sent without end, and answers gets with what it likes.
+// A peer that lies, as a process: it has a certificate of the cluster and speaks its protocol, always has room, says ok
+// to everything, frees nothing, lists pages that nobody ever sent without end, and answers gets with what it likes.
 
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../../src/ramster/index.ts';
@@ -132,8 +132,8 @@ const commands = {
     await new ChannelListener({ clock: systemClock, tls, accepted }).listen(address);
   },
   /** Tells these from now on, in turns; none: gets are answered as they should be. */
-  tell(some: readonly Lie[]): void {
-    lies = some;
+  tell(some: readonly Lie[] | 'all'): void {
+    lies = some === 'all' ? LIES : some;
   },
   /** How often each was told. */
   told: (): readonly (readonly [Lie, number])[] => [...told],

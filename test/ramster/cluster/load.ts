@@ -1,5 +1,5 @@
-// Work on a node's pages: puts, gets, flushes, and gets that overlap with puts, drawn from a seed. Whatever a get finds is
-// held against the model at once.
+// Work on a node's pages: puts, gets, flushes, and gets that overlap with puts, drawn from a seed. Whatever a get finds
+// is held against the model at once.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Streams, streamsOf, weighted } from '../../../sim/random.ts';

@@ -1,5 +1,5 @@
-// What a node's pages must hold: for each handle the versions that a get may find. One, once a write was acknowledged; more
-// while it is not known whether a write was done, as when its process was killed.
+// What a node's pages must hold: for each handle the versions that a get may find. One, once a write was acknowledged;
+// more while it is not known whether a write was done, as when its process was killed.
 
 import type { PutOutcome } from '../../../src/zcache/index.ts';
 import type { Kind } from './pages.ts';

@@ -1,5 +1,5 @@
-// A node of a cluster as a process: a store and a Ramster on it. It runs the commands that its parent sends, and ends when
-// that is gone.
+// A node of a cluster as a process: a store and a Ramster on it. It runs the commands that its parent sends, and ends
+// when that is gone.
 
 import { subscribe } from 'node:diagnostics_channel';
 import {

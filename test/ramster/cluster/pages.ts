@@ -1,5 +1,5 @@
-// What the pages of the tests hold: a page follows from its pool, its index and its version, so one that is lost, older,
-// damaged or another's is found, and which it is.
+// What the pages of the tests hold: a page follows from its pool, its index and its version, so one that is lost,
+// older, damaged or another's is found, and which it is.
 
 export type Kind = 'persistent' | 'ephemeral';
 

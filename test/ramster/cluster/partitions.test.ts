@@ -79,7 +79,7 @@ test.for<[string, Cut, Cut]>([
 );
 
 test(
-  'an owner that reaches nobody: gets of persistent pages fail, ephemeral ones miss, all in bounded time; later all is there',
+  'an owner that reaches nobody: gets of persistent pages fail, ephemeral ones miss, in time; later all is there',
   async (context) => {
     needNetwork(context);
     const cluster = await Cluster.make('a', 'b', 'c');

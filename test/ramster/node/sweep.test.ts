@@ -1,58 +1,13 @@
 // Surveys, sweeps and counts, whatever happens in between.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { PageRef } from '../../../src/ramster/local/local-pages.ts';
 import { Owner } from '../../../src/ramster/owner/owner.ts';
 import { survey } from '../../../src/ramster/owner/survey.ts';
 import { Sweep } from '../../../src/ramster/owner/sweep.ts';
 import { TmemError } from '../../../src/zcache/index.ts';
 import type { HeldStore } from './held-store.ts';
-import { contentOf, heldStores, OBJECT, Scene, type SceneOptions } from './scene.ts';
-
-const TICK_MS = 50;
-/** After the start nobody is repaired: nobody is known. */
-const START_MS = 6000;
-
-function made(count: number, options: SceneOptions = {}) {
-  const stores = heldStores(count);
-  // Nothing comes home by itself.
-  const settings = { homeIntervalMs: 3_600_000, ...options.settings };
-  const scene = new Scene({ ...options, settings, stores });
-  const holders: Set<number>[] = [];
-  const owner = new Owner({ ...scene.parts, holders: (nodes) => holders.push(new Set(nodes)) });
-  const [a, b, c] = stores as [HeldStore, HeldStore, HeldStore];
-  const send = async (index: number): Promise<PageRef> => {
-    const page = scene.put(index);
-    expect(await scene.until(owner.send(page))).toBe('sent');
-    return page;
-  };
-  const orphan = (store: HeldStore, id: number): void => {
-    store.pages.set(id, { pool: 1, kind: 'persistent', bytes: new Uint8Array(9) });
-  };
-  return { scene, stores, a, b, c, owner, holders, send, orphan, statistics: scene.parts.statistics };
-}
-
-/** Ids at a store that no record names there. */
-function unnamed(scene: Scene, store: HeldStore): number[] {
-  const named = new Set<number>();
-  for (const { page } of scene.local.records(undefined, 1e9).pages) {
-    const record = scene.record(page);
-    const isHere = record?.places.some(({ node, memory }) => node === store.node && memory === store.memory);
-    if (isHere) named.add(record?.id as number);
-  }
-  return [...store.pages.keys()].filter((id) => !named.has(id));
-}
-
-/** Copies that a record names and that are not there. */
-function missing(scene: Scene, stores: readonly HeldStore[]): string[] {
-  return scene.local.records(undefined, 1e9).pages.flatMap(({ page }) => {
-    const record = scene.record(page);
-    return (record?.places ?? [])
-      .map(({ node, memory }) => ({ store: stores.find((each) => each.node === node) as HeldStore, memory }))
-      .filter(({ store, memory }) => store.memory === memory && !store.pages.has(record?.id as number))
-      .map(({ store }) => `page ${page.index} at ${store.name}`);
-  });
-}
+import { made, missing, START_MS, TICK_MS, unnamed } from './owner-bench.ts';
+import { contentOf, OBJECT } from './scene.ts';
 
 describe('a sweep', () => {
   test('frees what no record names, and nothing else', async () => {
@@ -388,47 +343,6 @@ describe('whatever happens in between', () => {
     await scene.until(Promise.all(running));
     await scene.run(2 * TICK_MS);
     expect(statistics.remote_pers_pages).toBe(scene.countAway());
-    owner.stop();
-  });
-});
-
-describe('a copy that its holder does not list', () => {
-  test('is made anew, there or elsewhere, and the page has all its copies again', async () => {
-    const { scene, stores, a, owner, send, statistics } = made(3);
-    owner.start();
-    const pages: PageRef[] = [];
-    for (let i = 0; i < 12; i++) pages.push(await send(i));
-    await scene.run(2 * START_MS);
-    const dropped = [...a.pages.keys()];
-    expect(dropped.length).toBeGreaterThan(0);
-    for (const id of dropped) a.pages.delete(id);
-    owner.surveyWithin(0, true);
-    await scene.run(2 * START_MS);
-    expect(missing(scene, stores)).toEqual([]);
-    expect(statistics.replicas_repaired).toBe(dropped.length);
-    for (const page of pages) expect(scene.record(page)?.places.length).toBe(2);
-    owner.surveyWithin(0, true);
-    await scene.run(START_MS);
-    expect(stores.flatMap((store) => unnamed(scene, store))).toEqual([]);
-    owner.stop();
-  });
-
-  test('is no reason to give a page up while another holder is away', async () => {
-    const { scene, a, b, owner, send, statistics } = made(2);
-    owner.start();
-    const page = await send(0);
-    await scene.run(2 * START_MS);
-    a.pages.clear();
-    b.state = 'down';
-    owner.surveyWithin(0, true);
-    await scene.run(START_MS);
-    expect(statistics.pages_lost).toBe(0);
-    b.state = 'up';
-    owner.surveyWithin(0, true);
-    await scene.run(2 * START_MS);
-    expect(statistics.replicas_short).toBe(0);
-    expect(scene.record(page)?.lost).toBe(false);
-    expect(a.pages.size).toBe(1);
     owner.stop();
   });
 });
