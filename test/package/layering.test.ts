@@ -28,7 +28,7 @@ const packageUsers: Record<string, readonly string[]> = {
   commander: ['src/cli'],
   koffi: ['src/arena'],
   valibot: ['src/zcache', 'src/ramster', 'src/serve', 'src/cli'],
-  msgpackr: ['src/ramster'],
+  '@msgpack/msgpack': ['src/ramster'],
   ioredis: ['src/ramster'],
   '@nats-io/transport-node': ['src/ramster'],
   '@peculiar/x509': ['src/cli'],

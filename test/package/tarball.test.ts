@@ -57,10 +57,21 @@ test('holds the built files, the wasm modules and the papers, and nothing else',
 test('brings only its dependencies, and nothing that has to run at installation', () => {
   const { packages } = JSON.parse(readFileSync(join(app, 'package-lock.json'), 'utf8'));
   const installed = Object.keys(packages).filter((path) => path !== '' && !path.includes('@koromix/'));
-  const needed = ['commander', 'koffi', 'tmem', 'valibot'].map((name) => `node_modules/${name}`);
+  const needed = ['@msgpack/msgpack', 'commander', 'koffi', 'tmem', 'valibot'].map(
+    (name) => `node_modules/${name}`,
+  );
   expect(installed).toEqual(needed);
   // koffi's script looks for its binary, which comes as a package; `install` above runs no script of it.
   expect(installed.filter((path) => packages[path].hasInstallScript)).toEqual(['node_modules/koffi']);
+});
+
+test('says which packages make certificates', () => {
+  const cli = join(app, 'node_modules/tmem/dist/cli/main.js');
+  const made = spawnSync(process.execPath, [cli, 'cert', 'authority', '--out', join(place, 'pki')], {
+    encoding: 'utf8',
+  });
+  expect(made.status).toBe(1);
+  expect(made.stderr).toContain('npm install @peculiar/x509 reflect-metadata');
 });
 
 test.each(Object.keys(nodes))('shares pages between the main thread and a worker on Node %s', (version) => {

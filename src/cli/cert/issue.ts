@@ -24,12 +24,23 @@ export interface Validity {
   readonly notAfter: Date;
 }
 
+const PACKAGES = '@peculiar/x509 reflect-metadata';
+
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
-/** Loaded when it is needed: other commands start faster without it. It asks for `Reflect.getMetadata`. */
+/**
+ * Optional packages: who makes no certificates needs none of them. The first gives the second `Reflect.getMetadata`.
+ */
 async function x509() {
-  await import('reflect-metadata');
-  return await import('@peculiar/x509');
+  try {
+    await import('reflect-metadata');
+    return await import('@peculiar/x509');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new CommandError(
+      `certificates are made by packages that are not installed: npm install ${PACKAGES}`,
+    );
+  }
 }
 
 /** @param name - common name of the authority, 1 to 64 characters */

@@ -5,9 +5,8 @@
  * Times are lengths, never dates: clocks of nodes may disagree.
  */
 
-import { Packr } from 'msgpackr';
 import * as v from 'valibot';
-import { isPlainMessagePack } from '../wire/plain-message-pack.ts';
+import { pack, unpack } from '../wire/message-pack.ts';
 import { nodeEntry } from './node-entry.ts';
 
 /** A node that would have to speak less often is in a cluster too large for presence by NATS. */
@@ -41,18 +40,16 @@ const schema = v.object({
 
 export type Presence = Readonly<Omit<v.InferOutput<typeof schema>, 'version'>>;
 
-const packr = new Packr({ useRecords: false, variableMapSize: true });
-
 export function encodePresence(presence: Presence): Uint8Array {
-  return new Uint8Array(packr.pack({ version: 1, ...presence }));
+  return pack({ version: 1, ...presence });
 }
 
 /** Undefined: it is none. */
 export function decodePresence(message: Uint8Array): Presence | undefined {
-  if (message.length > MESSAGE_BYTES_MAX || !isPlainMessagePack(message)) return undefined;
+  if (message.length > MESSAGE_BYTES_MAX) return undefined;
   let value: unknown;
   try {
-    value = packr.unpack(message);
+    value = unpack(message);
   } catch {
     return undefined;
   }

@@ -1,19 +1,14 @@
 /**
  * MessagePack maps, which later versions may add to: at most 4096 bytes. Keys that are not known are passed over; those
  * that are must be as their schema says.
- *
- * A body is walked over before the MessagePack library sees it (plain-message-pack.ts).
  */
 
-import { Packr } from 'msgpackr';
 import * as v from 'valibot';
-import { isPlainMessagePack } from './plain-message-pack.ts';
+import { pack, unpack } from './message-pack.ts';
 import { WireError } from './wire-error.ts';
 
 /** Far more than this version needs; bounds what a stranger can make a node unpack. */
 const MAP_BYTES_MAX = 4096;
-
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 
 export const MAP_RULE = 'must be a map';
 
@@ -46,7 +41,7 @@ export function packMap<const Schema extends v.GenericSchema>(
   value: unknown,
   what: string,
 ): Uint8Array {
-  return packr.pack(checked(schema, value, what));
+  return pack(checked(schema, value, what));
 }
 
 function checked<const Schema extends v.GenericSchema>(
@@ -72,12 +67,11 @@ export function unpackMap<const Schema extends v.GenericSchema>(
   if (body.length > MAP_BYTES_MAX) {
     throw new WireError(`${what}: ${body.length} bytes, at most ${MAP_BYTES_MAX} are allowed`);
   }
-  if (!isPlainMessagePack(body)) throw new WireError(`${what}: is not one plain MessagePack value`);
   let value: unknown;
   try {
-    value = packr.unpack(body);
+    value = unpack(body);
   } catch (cause) {
-    throw new WireError(`${what}: cannot be unpacked`, { cause });
+    throw new WireError(`${what}: is not one plain MessagePack value`, { cause });
   }
   return checked(schema, value, what);
 }

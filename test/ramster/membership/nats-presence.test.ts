@@ -1,8 +1,8 @@
 // What nodes say of themselves over NATS: two of one name, and messages that lie.
 import fc from 'fast-check';
-import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { encodePresence } from '../../../src/ramster/membership/presence.ts';
+import { pack } from '../../../src/ramster/wire/message-pack.ts';
 import { Cluster, HEARTBEAT_MS, presenceOf, SUSPECT_MS } from './nats-cluster.ts';
 
 describe('two nodes of one name', () => {
@@ -82,7 +82,6 @@ describe('messages', () => {
     const cluster = new Cluster();
     const a = await cluster.join('a');
     const good = presenceOf({});
-    const packr = new Packr({ useRecords: false });
     const broken = [
       ...Object.keys(good).map((key) => ({ version: 1, ...good, [key]: undefined })),
       ...['', '-x', 'x'.repeat(41), 7, null].map((name) => ({ version: 1, ...good, name })),
@@ -98,11 +97,11 @@ describe('messages', () => {
       [good],
       'text',
     ];
-    for (const value of broken) cluster.say(new Uint8Array(packr.pack(value)));
-    cluster.say(new Uint8Array(packr.pack({ version: 1, ...good, more: 'x'.repeat(2000) })));
+    for (const value of broken) cluster.say(pack(value));
+    cluster.say(pack({ version: 1, ...good, more: 'x'.repeat(2000) }));
     await cluster.clock.pass(200);
     expect(a.view()).toEqual([]);
-    cluster.say(new Uint8Array(packr.pack({ version: 1, ...good, more: 'of a later version' })));
+    cluster.say(pack({ version: 1, ...good, more: 'of a later version' }));
     await cluster.clock.pass(200);
     expect(a.stateOf('x')).toBe('up');
   });

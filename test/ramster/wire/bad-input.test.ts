@@ -1,8 +1,8 @@
 // What a peer must not send, and what this node must not send, is refused with words that name the field.
 import { crc32 } from 'node:zlib';
-import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { decodeFrame, encodeFrame, WireError } from '../../../src/ramster/wire/frame.ts';
+import { pack } from '../../../src/ramster/wire/message-pack.ts';
 import {
   decodeDestroyPool,
   decodeFree,
@@ -33,7 +33,6 @@ function refuses(what: () => unknown, message: string | RegExp): void {
   expect(what).toThrow(message);
 }
 
-const packr = new Packr({ useRecords: false });
 const put = vectors.find(({ name }) => name === 'put, persistent')!.bytes;
 
 /** The put with one byte changed. */
@@ -243,12 +242,12 @@ describe('a greeting', () => {
   ])('with %j is refused and not sent', (wrong, message) => {
     const bad = { ...hello, ...wrong };
     refuses(() => encodeHello(1, bad as never), message);
-    if (!Object.values(wrong).includes(undefined)) refuses(() => decodeHello(packr.pack(bad)), message);
+    if (!Object.values(wrong).includes(undefined)) refuses(() => decodeHello(pack(bad)), message);
   });
 
   test.each(Object.keys(hello))('without %s is refused', (key) => {
     const { [key]: _, ...rest } = hello as Record<string, unknown>;
-    refuses(() => decodeHello(packr.pack(rest)), `hello: ${key} is missing`);
+    refuses(() => decodeHello(pack(rest)), `hello: ${key} is missing`);
   });
 
   test.each<[object, string]>([
@@ -260,18 +259,18 @@ describe('a greeting', () => {
     [{ status: { freeBytes: 1e300, draining: true } }, 'status.freeBytes must be a whole number'],
     [{ status: { freeBytes: 1, draining: 1 } }, 'status.draining must be true or false'],
   ])('answered with %j is refused', (wrong, message) => {
-    refuses(() => decodeHelloReply(packr.pack({ ...reply, ...wrong })), `reply to hello: ${message}`);
+    refuses(() => decodeHelloReply(pack({ ...reply, ...wrong })), `reply to hello: ${message}`);
   });
 
   test('may have keys that only later versions know, also in its parts', () => {
     const later = { ...hello, zone: 'b', list: [1, { a: new Uint8Array(3) }], nothing: null };
-    expect(decodeHello(packr.pack(later))).toEqual(hello);
+    expect(decodeHello(pack(later))).toEqual(hello);
     const laterReply = { ...reply, more: 1.5, status: { ...reply.status, temperature: -40 } };
-    expect(decodeHelloReply(packr.pack(laterReply))).toEqual(reply);
+    expect(decodeHelloReply(pack(laterReply))).toEqual(reply);
   });
 
   test('may have numbers in any of the forms of MessagePack', () => {
-    const packed = Buffer.from(packr.pack({ ...reply, leaseMs: 5 })).toString('hex');
+    const packed = Buffer.from(pack({ ...reply, leaseMs: 5 })).toString('hex');
     const leaseMs = Buffer.from('leaseMs').toString('hex');
     const wide = packed.replace(`${leaseMs}05`, `${leaseMs}cf0000000000000005`);
     expect(wide).not.toBe(packed);
@@ -301,7 +300,7 @@ describe('a greeting', () => {
   });
 
   test('that is a refusal says so in plain characters only', () => {
-    const body = (refusal: object) => packr.pack(refusal);
+    const body = (refusal: object) => pack(refusal);
     expect(decodeRefusal(body({ code: 'A_1', message: 'no', more: 1 }))).toEqual({
       code: 'A_1',
       message: 'no',
