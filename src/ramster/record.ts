@@ -66,25 +66,31 @@ export function encodeRecord(record: RemoteRecord): Uint8Array {
 }
 
 /** Undefined: no record that this version reads. */
-export function decodeRecord(record: Uint8Array): RemoteRecord | undefined {
-  const bytes = Buffer.from(record.buffer, record.byteOffset, record.length);
+export function decodeRecord(bytes: Uint8Array): RemoteRecord | undefined {
   const count = (bytes.length - HEAD_BYTES) / PLACE_BYTES;
   if (!Number.isInteger(count) || count < 0 || count > PLACES_MAX || bytes[0] !== FORMAT) return undefined;
-  const flags = bytes.readUInt8(1);
+  const flags = bytes[1] as number;
   const codec = CODECS[flags & 3];
-  const id = bytes.readUInt32LE(12) * WORD + bytes.readUInt32LE(8);
+  const id = wordAt(bytes, 12) * WORD + wordAt(bytes, 8);
   if (codec === undefined || id === 0 || id > PAGE_ID_MAX) return undefined;
+  const places: Place[] = [];
+  for (let at = HEAD_BYTES; at < bytes.length; at += PLACE_BYTES) {
+    places.push({ node: wordAt(bytes, at), memory: wordAt(bytes, at + 4) });
+  }
   return {
-    pool: bytes.readUInt32LE(4),
+    pool: wordAt(bytes, 4),
     id,
     kind: (flags & PERSISTENT) === 0 ? 'ephemeral' : 'persistent',
     codec,
-    bytes: bytes.readUInt16LE(2),
-    tag: (flags & SEALED) === 0 ? undefined : Uint8Array.from(bytes.subarray(16, 16 + TAG_BYTES)),
+    bytes: (bytes[2] as number) | ((bytes[3] as number) << 8),
+    tag: (flags & SEALED) === 0 ? undefined : new Uint8Array(bytes.subarray(16, 16 + TAG_BYTES)),
     lost: (flags & LOST) !== 0,
-    places: Array.from({ length: count }, (_, i) => ({
-      node: bytes.readUInt32LE(HEAD_BYTES + i * PLACE_BYTES),
-      memory: bytes.readUInt32LE(HEAD_BYTES + i * PLACE_BYTES + 4),
-    })),
+    places,
   };
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
+  return (low | (high << 16)) >>> 0;
 }

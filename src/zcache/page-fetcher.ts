@@ -11,8 +11,8 @@ export interface PageFetcher {
    * Brings a page home.
    *
    * Resolves to 'local' when the handle holds no remote page any more: it is here, or was an ephemeral one that is
-   * gone; ask the store again. When there is no room here, the page itself is the answer, as it was at some moment
-   * after the call, and stays where it was.
+   * gone; ask the store again. Else the page itself is the answer, as it was at some moment after the call; whether it
+   * comes home then, as it does when there is room, is nothing to wait for.
    *
    * It ends in bounded time, and needs nothing that its callers hold: a front end may ask under a lock of its own.
    *

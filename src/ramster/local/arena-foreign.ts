@@ -81,7 +81,10 @@ export class ArenaForeignPages implements ForeignPages {
       ? from.getAndFree(oidOf(id), indexOf(id), this.#page)
       : from.getAndKeep(oidOf(id), indexOf(id), this.#page);
     // A copy of its length: whole pages' worth of memory for each would be garbage to collect.
-    return length === 0 ? undefined : Buffer.from(this.#page.subarray(0, length));
+    if (length === 0) return undefined;
+    const page = Buffer.allocUnsafe(length);
+    this.#page.copy(page, 0, 0, length);
+    return page;
   }
 
   free(owner: Owner, pool: number, id: PageId): boolean {

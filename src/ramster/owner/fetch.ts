@@ -1,19 +1,22 @@
 /**
- * Fetch: gets a page that is away. A copy is got and kept, brought home ("localify"), and only then all copies are
- * freed, so an answer that is lost loses nothing. Without room here the page goes to the caller and stays where it is;
- * an ephemeral one is then gone, as after any get.
+ * Fetch: gets a page that is away. A copy is got and kept, checked, and given to the caller; a moment later the page is
+ * brought home ("localify"), and only then all copies are freed. So an answer that is lost loses nothing, and nobody
+ * waits for what comes after it. Without room here the page stays where it is; an ephemeral one comes home at once, or
+ * is gone with the answer, as after any get.
  *
- * A second get of a handle waits for the first one. Holders are asked the quickest first, the next one as well when
- * there is no answer within hedgeMs; a copy that is not what was sent (seal, length, checksum) counts as none.
+ * A second get of a page waits for the first one. Holders are asked the quickest first, the next one as well when there
+ * is no answer within hedgeMs; a copy that is not what was sent (seal, length, checksum) counts as none.
  */
 
 import { TmemError } from '../../zcache/index.ts';
 import type { Timer } from '../clock.ts';
 import type { PageRef, RemoteLook, StoredBytes } from '../local/local-pages.ts';
+import type { PageId } from '../page-id.ts';
 import type { Place } from '../place.ts';
 import { decodeRecord, encodeRecord, type RemoteRecord } from '../record.ts';
 import type { RemoteStore } from '../remote-store/remote-store.ts';
-import { keyOf, type OwnerParts, sleep } from './parts.ts';
+import { Homecoming } from './homecoming.ts';
+import { type OwnerParts, sleep } from './parts.ts';
 
 /** Times that a handle which changes under a fetch is looked at anew. */
 const ROUNDS_MAX = 16;
@@ -27,33 +30,61 @@ type Found = { readonly stored: StoredBytes } | 'nowhere' | 'unknown';
 
 export class Fetch {
   readonly #parts: OwnerParts;
-  readonly #underWay = new Map<string, Promise<Fetched>>();
+  readonly #homecoming: Homecoming;
+  /** By the id of the copy that is got: a handle that was put anew has another one. */
+  readonly #underWay = new Map<PageId, Promise<Fetched>>();
 
   constructor(parts: OwnerParts) {
     this.#parts = parts;
+    this.#homecoming = new Homecoming(parts);
+  }
+
+  stop(): void {
+    this.#homecoming.stop();
   }
 
   /**
-   * 'local': the handle holds no remote page any more. Else the page itself: there was no room for it here.
+   * 'local': the handle holds no remote page any more. Else the page itself; it comes home later, if there is room.
    *
    * @throws TmemError TMEM_ERR_PEERS_AWAY, TMEM_ERR_PAGE_LOST, TMEM_ERR_DAMAGED
    */
-  fetch(page: PageRef): Promise<Fetched> {
-    const key = keyOf(page);
-    const before = this.#underWay.get(key);
+  async fetch(page: PageRef): Promise<Fetched> {
+    const found = this.#parts.local.look(page);
+    if (found?.kind !== 'remote') return 'local';
+    const record = readRecord(found);
+    const { id } = record;
+    const arrived = this.#homecoming.pageOf(id);
+    if (arrived !== undefined) return arrived;
+    const before = this.#underWay.get(id);
     if (before !== undefined) return before;
-    const fetched = this.#fetch(page).finally(() => this.#underWay.delete(key));
-    this.#underWay.set(key, fetched);
-    return fetched;
+    const fetched = this.#fetch(page, found, record);
+    this.#underWay.set(id, fetched);
+    try {
+      return await fetched;
+    } finally {
+      this.#underWay.delete(id);
+    }
   }
 
-  async #fetch(page: PageRef): Promise<Fetched> {
+  /** Brings a page home now; whether it is here, or not there any more. @throws as `fetch` */
+  async bring(page: PageRef): Promise<boolean> {
+    await this.fetch(page);
+    this.#homecoming.now();
+    return this.#parts.local.look(page)?.kind !== 'remote';
+  }
+
+  async #fetch(page: PageRef, foundFirst: RemoteLook, recordFirst: RemoteRecord): Promise<Fetched> {
     const { local, clock, settings } = this.#parts;
     const endMs = clock.now() + settings.patienceMs;
+    let found = foundFirst;
+    let record = recordFirst;
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const found = local.look(page);
-      if (found?.kind !== 'remote') return 'local';
-      const record = readRecord(found);
+      if (round > 0) {
+        const now = local.look(page);
+        if (now?.kind !== 'remote') return 'local';
+        found = now;
+        record = readRecord(now);
+      }
       if (record.lost) throw pageLost();
       const copy = await this.#find(page, found, record, endMs);
       if (copy === 'changed') continue;
@@ -73,34 +104,36 @@ export class Fetch {
     );
   }
 
-  /** A copy came: home with it. */
+  /** A copy came: to the caller with it, and home. */
   #arrived(page: PageRef, found: RemoteLook, record: RemoteRecord, stored: StoredBytes): Fetched | 'again' {
-    const { local, releases, away } = this.#parts;
-    const outcome = local.bringHome(page, found, stored);
-    if (outcome === 'gone') return 'again';
-    const isPersistent = record.kind === 'persistent';
-    if (outcome === 'damaged') {
+    if (record.kind === 'ephemeral') return this.#arrivedEphemeral(page, found, record, stored);
+    const bytes = this.#parts.local.decode(found, stored);
+    if (bytes === undefined) {
       // Of what was sealed no other copy is better. Else the only copy is not what was sent.
-      if (!isPersistent || record.tag === undefined) return this.#missing(page, found, record);
+      if (record.tag === undefined) return this.#missing(page, found, record);
       this.#countGet(true, false);
       throw damaged();
     }
-    if (outcome === 'stored') {
-      releases.add(record.pool, record.id, record.places);
-      if (isPersistent) away.back(record.id);
-      this.#countGet(isPersistent, true);
-      return 'local';
-    }
-    const bytes = local.decode(found, stored);
-    const now = local.look(page);
-    const isSame = now?.kind === 'remote' && now.word === found.word && now.version === found.version;
-    if (bytes === undefined || !isSame) return 'again';
-    if (!isPersistent) {
-      if (!local.forget(page, found)) return 'again';
-      releases.add(record.pool, record.id, record.places);
-    }
-    this.#countGet(isPersistent, true);
+    this.#countGet(true, true);
+    this.#homecoming.add({ page, found, record, stored, bytes });
     return bytes;
+  }
+
+  #arrivedEphemeral(
+    page: PageRef,
+    found: RemoteLook,
+    record: RemoteRecord,
+    stored: StoredBytes,
+  ): Fetched | 'again' {
+    const { local, releases } = this.#parts;
+    const outcome = local.bringHome(page, found, stored);
+    if (outcome === 'gone') return 'again';
+    if (outcome === 'damaged') return this.#missing(page, found, record);
+    const bytes = outcome === 'stored' ? undefined : local.decode(found, stored);
+    if (outcome !== 'stored' && (bytes === undefined || !local.forget(page, found))) return 'again';
+    releases.add(record.pool, record.id, record.places);
+    this.#countGet(false, true);
+    return bytes ?? 'local';
   }
 
   /** No holder has it, or (ephemeral pages) none answers. */

@@ -84,6 +84,7 @@ export class Owner {
     this.#stopped = true;
     this.#remotify.stop();
     this.#repatriate.stop();
+    this.#fetch.stop();
     for (const timer of this.#timers) timer.cancel();
   }
 

@@ -78,7 +78,7 @@ export class Repatriate {
 
   async #bringOne(page: PageRef): Promise<boolean> {
     try {
-      if ((await this.#fetch.fetch(page)) !== 'local') return false;
+      if (!(await this.#fetch.bring(page))) return false;
     } catch {
       // Its holders are away; who reads it is told.
       return false;

@@ -27,10 +27,12 @@ export class RemoteStores {
 
   /** All outside this node that new pages may go to. */
   candidates(): RemoteStore[] {
-    return this.#all().filter(
-      ({ node, state, draining, memory, freeBytes }) =>
-        node !== 0 && state === 'up' && !draining && memory !== undefined && freeBytes > 0,
-    );
+    const found: RemoteStore[] = [];
+    for (const store of this.#all()) {
+      if (store.node === 0 || store.state !== 'up' || store.memory === undefined) continue;
+      if (!store.draining && store.freeBytes > 0) found.push(store);
+    }
+    return found;
   }
 
   /** All that may hold pages, and are not down: those are looked at when they are back. */
@@ -40,8 +42,7 @@ export class RemoteStores {
 
   /** The store of a node, whatever memory it has now. */
   byNode(node: number): RemoteStore | undefined {
-    const engine = this.#engines.find((each) => each.node === node);
-    if (engine !== undefined) return engine;
+    for (const engine of this.#engines) if (engine.node === node) return engine;
     const link = this.#links.byNode(node);
     return link && this.#peer(link);
   }

@@ -80,7 +80,11 @@ export class PeerStore implements RemoteStore {
       (request) => encodeGet(request, { pool, id, free }),
       (frame) => {
         if (frame.status === 'miss') return undefined;
-        return Buffer.from(decodeGetReply(this.#accepted(frame).body));
+        const page = decodeGetReply(this.#accepted(frame).body);
+        // The frame is valid for now only.
+        const copy = Buffer.allocUnsafe(page.length);
+        copy.set(page);
+        return copy;
       },
     );
   }

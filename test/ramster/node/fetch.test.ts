@@ -47,7 +47,7 @@ function fill({ local, pools }: Scene): void {
 const contentOfObject = new Scene().page(0).oid;
 
 describe('a page that is got', () => {
-  test('is home, and only then its copies are freed', async () => {
+  test('goes to the caller and home, and only then its copies are freed', async () => {
     const { scene, stores, fetch, send, freed, statistics } = made();
     const page = await send(1);
     for (const store of stores) {
@@ -55,7 +55,9 @@ describe('a page that is got', () => {
         if (call === 'free') expect(scene.local.look(page)?.kind).toBe('stored');
       };
     }
-    expect(await scene.until(fetch.fetch(page))).toBe('local');
+    expect(await scene.until(fetch.fetch(page))).toEqual(contentOf(1));
+    await scene.run(1);
+    expect(await fetch.fetch(page)).toBe('local');
     expect(scene.local.get(page)).toEqual(contentOf(1));
     expect(stores.map(({ pages }) => pages.size)).toEqual([1, 1]);
     await freed();
@@ -68,7 +70,9 @@ describe('a page that is got', () => {
     const page = await send(1);
     a.before = () => scene.sleep(20);
     const all = await scene.until(Promise.all([fetch.fetch(page), fetch.fetch(page)]));
-    expect(all).toEqual(['local', 'local']);
+    expect(all).toEqual([contentOf(1), contentOf(1)]);
+    // And once more before it is home.
+    expect(await fetch.fetch(page)).toEqual(contentOf(1));
     expect([...a.calls, ...b.calls].filter((call) => call.startsWith('get'))).toHaveLength(1);
   });
 
@@ -82,7 +86,7 @@ describe('a page that is got', () => {
         void (call === 'get' && asked.push(`${store.name} ${scene.clock.now() - began}`));
     }
     a.gets = 'never';
-    expect(await scene.until(fetch.fetch(page), 500)).toBe('local');
+    expect(await scene.until(fetch.fetch(page), 500)).toEqual(contentOf(1));
     expect(asked).toEqual(['h1 0', `h2 ${HEDGE_MS}`]);
   });
 
@@ -101,9 +105,10 @@ describe('a page that is got', () => {
         copy.bytes = a.pages.get(scene.record(other)?.id as number)?.bytes as Uint8Array;
       } else a.gets = 'fails';
       const began = scene.clock.now();
-      expect(await scene.until(fetch.fetch(page))).toBe('local');
+      expect(await scene.until(fetch.fetch(page))).toEqual(contentOf(1));
       expect(scene.clock.now() - began).toBeLessThan(HEDGE_MS);
       expect(b.calls.filter((call) => call.startsWith('get'))).toHaveLength(1);
+      await scene.run(1);
       expect(scene.local.get(page)).toEqual(contentOf(1));
     }
   });
@@ -114,11 +119,12 @@ describe('a page that is got', () => {
     const [copy] = a.pages.values();
     if (copy === undefined) throw new Error('there is no copy');
     copy.bytes[50] = (copy.bytes[50] as number) ^ 1;
-    expect(await scene.until(fetch.fetch(page))).toBe('local');
+    expect(await scene.until(fetch.fetch(page))).toEqual(contentOf(1));
+    await scene.run(1);
     expect(scene.local.get(page)).toEqual(contentOf(1));
   });
 
-  test('and put anew meanwhile is the new one', async () => {
+  test('and put anew meanwhile does not come home over the new one', async () => {
     const { scene, a, b, fetch, send, freed } = made();
     const page = await send(1);
     let isPut = false;
@@ -128,7 +134,9 @@ describe('a page that is got', () => {
         isPut = true;
       };
     }
-    expect(await scene.until(fetch.fetch(page))).toBe('local');
+    expect(await scene.until(fetch.fetch(page))).toEqual(contentOf(1));
+    await scene.run(1);
+    expect(await fetch.fetch(page)).toBe('local');
     expect(scene.local.get(page)).toEqual(contentOf(55));
     // The copies of the old one are the orphans', not freed twice.
     await freed();
@@ -171,7 +179,7 @@ describe('when holders are away', () => {
     scene.clock.after(600, () => {
       a.state = 'up';
     });
-    expect(await scene.until(fetch.fetch(page), 700)).toBe('local');
+    expect(await scene.until(fetch.fetch(page), 700)).toEqual(contentOf(1));
   });
 
   test('a get fails within patienceMs, and changes nothing', async () => {
@@ -263,21 +271,33 @@ describe('when every copy is lost', () => {
   test('a page that is sealed well and yet not the one that was put is an error, at once', async () => {
     const { scene, a, b, fetch, send } = made();
     const page = await send(1);
-    scene.local.bringHome = () => 'damaged';
+    scene.local.decode = () => undefined;
     expect(await scene.until(codeOf(fetch.fetch(page)), 10)).toBe('TMEM_ERR_DAMAGED');
     expect([a.pages.size, b.pages.size]).toEqual([1, 1]);
   });
 });
 
-test('a change of another handle in between costs a get nothing but time, and no copy', async () => {
+test('a change of another handle in between costs a page its way home, and no copy', async () => {
   const { scene, a, b, fetch, send, freed } = made();
   const page = await send(1);
   const { bringHome } = scene.local;
   scene.local.bringHome = () => 'gone';
-  expect(await scene.until(codeOf(fetch.fetch(page)), 100)).toBe('TMEM_ERR_BUSY');
+  expect(await scene.until(fetch.fetch(page), 100)).toEqual(contentOf(1));
+  await scene.run(1);
   await freed();
   expect([a.pages.size, b.pages.size]).toEqual([1, 1]);
   scene.local.bringHome = bringHome;
-  expect(await scene.until(fetch.fetch(page), 100)).toBe('local');
+  expect(await scene.until(fetch.bring(page), 100)).toBe(true);
   expect(scene.local.get(page)).toEqual(contentOf(1));
+});
+
+test('what has not come home when the node stops stays with the peers', async () => {
+  const { scene, a, b, fetch, send, freed } = made();
+  const page = await send(1);
+  expect(await scene.until(fetch.fetch(page), 100)).toEqual(contentOf(1));
+  fetch.stop();
+  await scene.run(10);
+  await freed();
+  expect([a.pages.size, b.pages.size]).toEqual([1, 1]);
+  expect(scene.local.look(page)?.kind).toBe('remote');
 });
