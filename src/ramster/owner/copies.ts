@@ -46,7 +46,8 @@ export async function makeCopies(
       if (further-- <= 0) return;
     }
   };
-  await Promise.all(Array.from({ length: count }, one));
+  if (count === 1) await one();
+  else await Promise.all(Array.from({ length: count }, one));
   return { places, uncertain, noRoom };
 }
 

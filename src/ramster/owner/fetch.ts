@@ -196,7 +196,13 @@ export class Fetch {
     const reachable = this.#reachable(places);
     // Those that are away may have a copy.
     let unknown = reachable.length < places.length;
-    if (reachable.length === 0) return Promise.resolve('unknown');
+    const [only] = reachable;
+    if (only === undefined) return Promise.resolve('unknown');
+    if (reachable.length === 1) {
+      return this.#askOne(only, page, found, record).then((answer) =>
+        unknown && answer === 'nowhere' ? 'unknown' : answer,
+      );
+    }
     return new Promise((resolve) => {
       let next = 0;
       let open = 0;

@@ -13,6 +13,9 @@ export class RemoteStores {
   readonly #links: Links;
   readonly #engines: readonly RemoteStore[];
   readonly #peers = new WeakMap<Link, PeerStore>();
+  /** The stores there are, for the links there were. */
+  #stores: readonly RemoteStore[] = [];
+  #knownLinks: readonly Link[] | undefined;
 
   /** @param engines - stores that are no peers, such as a Redis or the own disk */
   constructor(links: Links, engines: readonly RemoteStore[]) {
@@ -55,8 +58,13 @@ export class RemoteStores {
     return store.draining ? 'leaving' : 'good';
   }
 
-  #all(): RemoteStore[] {
-    return [...this.#engines, ...Array.from(this.#links, (link) => this.#peer(link))];
+  #all(): readonly RemoteStore[] {
+    const { all } = this.#links;
+    if (all !== this.#knownLinks) {
+      this.#knownLinks = all;
+      this.#stores = [...this.#engines, ...all.map((link) => this.#peer(link))];
+    }
+    return this.#stores;
   }
 
   #peer(link: Link): PeerStore {

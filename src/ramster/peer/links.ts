@@ -25,6 +25,7 @@ export class Links implements LinkLiveness {
   readonly #options: LinksOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #byNode = new Map<number, Entry>();
+  #all: readonly Link[] | undefined;
   readonly #listeners: ((name: string, liveness: Liveness) => void)[] = [];
   #stopped = false;
 
@@ -68,8 +69,14 @@ export class Links implements LinkLiveness {
     return this.#byNode.get(node)?.link;
   }
 
-  *[Symbol.iterator](): Iterator<Link> {
-    for (const { link } of this.#entries.values()) yield link;
+  /** All links; the list is made anew when they change. */
+  get all(): readonly Link[] {
+    this.#all ??= Array.from(this.#entries.values(), ({ link }) => link);
+    return this.#all;
+  }
+
+  [Symbol.iterator](): Iterator<Link> {
+    return this.all[Symbol.iterator]();
   }
 
   /** Ends all links; none is opened any more. */
@@ -77,6 +84,7 @@ export class Links implements LinkLiveness {
     this.#stopped = true;
     const entries = [...this.#entries.values()];
     this.#entries.clear();
+    this.#all = undefined;
     this.#byNode.clear();
     for (const { link } of entries) link.stop();
   }
@@ -105,6 +113,7 @@ export class Links implements LinkLiveness {
     const link = new Link({ ...this.#options, name, address, changed: this.#changed, putting });
     const entry: Entry = { link, node: nodeNumber(name), reasons };
     this.#entries.set(name, entry);
+    this.#all = undefined;
     this.#byNode.set(entry.node, entry);
     link.start();
     return entry;
@@ -117,6 +126,7 @@ export class Links implements LinkLiveness {
     entry.reasons.delete(reason);
     if (entry.reasons.size > 0) return;
     this.#entries.delete(name);
+    this.#all = undefined;
     this.#byNode.delete(entry.node);
     entry.link.stop();
   }
