@@ -6,7 +6,7 @@
  * copy of one page cannot be passed off as another's.
  */
 
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
 import type { PageRef } from '../local/local-pages.ts';
 import type { PageId } from '../page-id.ts';
 import { TAG_BYTES } from '../record.ts';
@@ -22,11 +22,12 @@ export interface SealedBytes {
 }
 
 export class Sealer {
-  readonly #key: Uint8Array;
+  /** As bytes it would be prepared anew for every page, which costs three times as much as sealing one. */
+  readonly #key: KeyObject;
 
   /** @param key - 32 bytes */
   constructor(key: Uint8Array) {
-    this.#key = key;
+    this.#key = createSecretKey(key);
   }
 
   seal(page: PageRef, id: PageId, bytes: Uint8Array): SealedBytes {
