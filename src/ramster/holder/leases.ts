@@ -27,10 +27,14 @@ export class Leases {
     else lease.atMs = this.#clock.now();
   }
 
-  /** Forgets all but these: who has no pages here needs no lease, and there is no end of those who might say hello. */
+  /**
+   * Keeps the leases of these, and of nobody else: who has no pages here needs none, and there is no end of those who
+   * might say hello. Who has pages and no lease, because they came since the last look, gets a whole one.
+   */
   keep(owners: readonly Owner[]): void {
     const kept = new Set(owners.map(keyOf));
     for (const key of this.#heard.keys()) if (!kept.has(key)) this.#heard.delete(key);
+    for (const owner of owners) if (!this.#heard.has(keyOf(owner))) this.renew(owner);
   }
 
   /** Takes those whose lease is over. */
